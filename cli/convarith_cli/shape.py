@@ -1,0 +1,225 @@
+"""convarith shape: the size a layer gives, its formula, what the size does next, and the way back."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convarith.axis import AxisRule
+from convarith.errors import ConvarithError
+from convarith.layer import Layer, SpatialLayer
+from convarith.values import read_sizes, times
+from convarith.window import WindowLayer
+from convarith_cli.answer import Answer, Block, Facts, Table
+from convarith_cli.options import Json, LayerArgument, command_app, layer_options, read_layer
+
+if TYPE_CHECKING:
+    from convarith.size_range import SizeRange
+
+app = command_app()
+
+USUAL_SIZES = (28, 32, 64, 128, 224, 256, 512, 1024)
+"""Sizes that people ask about, shown beside the first ones that a layer takes."""
+
+EXAMPLES = """
+\b
+Examples:
+  convarith shape --kernel 3 --stride 2
+  convarith shape -k 3 -s 2 -p 1 -i 28x28
+  convarith shape conv-transpose -k 3 -s 2 -p 1 --output-padding 1 -i 14
+  convarith shape max-pool -k 2 --ceil-mode -i 7
+  convarith shape "nn.Conv2d(1, 16, (3, 5), stride=(2, 1))" -i 28x30 --json
+"""
+
+
+@app.command(epilog=EXAMPLES)
+@layer_options
+def shape(
+    given: dict[str, Any],
+    layer: LayerArgument = "conv",
+    input_size: Annotated[
+        str | None,
+        typer.Option("--input", "-i", metavar="SIZE", help="Input size: 28, or 28x30 one an axis.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+) -> Answer:
+    """The size a layer gives.
+
+    With --input: the size, the formula with the numbers put in, what the stride never reads, every input that gives
+    the same output, and the transposed layer that leads back. Without: the formula, and a table of sizes.
+    """
+    question = read_layer(layer, given)
+    sizes = None if input_size is None else read_sizes(input_size, "--input")
+    if isinstance(question, SpatialLayer) and question.rule_text == "":
+        answer = spatial(question, sizes)
+    else:
+        answer = whole_shape(question, sizes)
+    return answer._replace(as_json=as_json)
+
+
+def spatial(layer: SpatialLayer, sizes: tuple[int, ...] | None) -> Answer:
+    """The answer for a layer that treats each axis by itself."""
+    if sizes is not None and len(sizes) == 1 and layer.ndim is not None:
+        sizes = sizes * layer.ndim
+    output = None if sizes is None else layer.output_size(sizes)
+    rules = layer.rules(None if sizes is None else len(sizes))
+    axes = range(len(rules))
+    unread = list(layer.unread(sizes)) if sizes is not None and isinstance(layer, WindowLayer) else [0] * len(rules)
+    inputs = [] if output is None else layer.inputs_for(output)
+    back = () if sizes is None else layer.back(sizes)
+    data: dict[str, Any] = {
+        "layer": str(layer),
+        "input_size": None if sizes is None else list(sizes),
+        "output_size": None if output is None else list(output),
+        "formula": layer.formula(),
+        "source": layer.source,
+        "axes": [
+            {
+                "formula": rule.formula(),
+                "with_numbers": _numbers(layer, axis, None if sizes is None else sizes[axis]),
+                "minimum": rule.minimum,
+            }
+            for axis, rule in enumerate(rules)
+        ],
+        "unread": unread if sizes is not None else None,
+        "input_sizes_for_output": [_range(found) for found in inputs] if output is not None else None,
+        "back": [str(step) for step in back],
+    }
+    blocks: list[Block] = []
+    if sizes is None or output is None:
+        blocks.append(str(layer))
+        table = _table(rules)
+        data["table"] = [{"input": row[0], "output": list(row[1])} for row in table]
+    else:
+        blocks.append(f"{layer}: {times(sizes)} -> {times(output)}")
+    for axis in _distinct(layer, axes, sizes):
+        rule = rules[axis]
+        facts = [("formula", layer.formula(axis)), ("source", layer.source)] if axis == 0 or _asymmetric(layer) else []
+        numbers = _numbers(layer, axis, None if sizes is None else sizes[axis])
+        if sizes is not None and output is not None:
+            facts.append(("numbers", f"{numbers} = {output[axis]}"))
+            facts += _reading(layer, unread[axis], sizes[axis], axis)
+            facts.append(("same output", _same(inputs[axis], output[axis])))
+        else:
+            short = rule.formula()
+            facts.append(("numbers", numbers))
+            facts.append(("in short", f"{short}, for i >= {rule.minimum}"))
+            facts.append(("next", _next(rule)))
+        if len(_distinct(layer, axes, sizes)) > 1:
+            blocks.append(f"axis {axis}")
+        blocks.append(Facts(facts))
+    if sizes is not None and output is not None and back:
+        steps = ", then ".join(str(step) for step in back)
+        blocks.append(Facts([("way back", f"{steps}: {times(output)} -> {times(sizes)}")]))
+    if sizes is None:
+        rows = [("input", *(str(size) for size, _ in table)), ("output", *(times(result) for _, result in table))]
+        blocks.append(_sideways(rows))
+    return Answer(data, blocks)
+
+
+def whole_shape(layer: Layer, sizes: tuple[int, ...] | None) -> Answer:
+    """The answer for a layer that mixes axes: --input is then the whole shape."""
+    output = None if sizes is None else layer.output_shape(sizes)
+    facts = [("rule", layer.rule_text or getattr(layer, "source", ""))]
+    data: dict[str, Any] = {
+        "layer": str(layer),
+        "input_size": None if sizes is None else list(sizes),
+        "output_size": None if output is None else list(output),
+        "formula": facts[0][1],
+        "unread": None,
+        "input_sizes_for_output": None,
+        "back": [],
+    }
+    try:
+        data["params"] = layer.parameter_count
+        facts.append(("parameters", f"{layer.parameter_count:,}"))
+    except ConvarithError:
+        data["params"] = None
+    title = str(layer) if sizes is None or output is None else f"{layer}: {times(sizes)} -> {times(output)}"
+    return Answer(data, [title, Facts(facts)])
+
+
+def _numbers(layer: SpatialLayer, axis: int, size: int | None) -> str:
+    letters = layer.letters(axis)
+    return layer.formula(axis, **letters, **({} if size is None else {"i": size}))
+
+
+def _distinct(layer: SpatialLayer, axes: Sequence[int], sizes: tuple[int, ...] | None) -> list[int]:
+    """The axes that have something of their own to say."""
+    seen: dict[object, int] = {}
+    for axis in axes:
+        seen.setdefault((layer.formula_text_at(axis), *layer.letters(axis).values(), sizes and sizes[axis]), axis)
+    return list(seen.values())
+
+
+def _asymmetric(layer: SpatialLayer) -> bool:
+    return len({layer.formula_text_at(axis) for axis in range(layer.ndim or 1)}) > 1
+
+
+def _reading(layer: SpatialLayer, unread: int, size: int, axis: int) -> list[tuple[str, str]]:
+    """What the windows never read: at the end, and between them."""
+    if not isinstance(layer, WindowLayer) or layer.kind == "conv-transpose":
+        return []
+    _, after = layer.pads(axis)
+    lost = min(size, max(0, unread - after))
+    if unread == 0:
+        text = "every position to the end is read"
+    elif lost == 0:
+        text = f"{_positions(unread)} at the end, all of it padding"
+    else:
+        where = f"index {size - 1}" if lost == 1 else f"indices {size - lost}..{size - 1}"
+        text = f"{_positions(lost)} at the end ({where})" + (", and the padding behind" if unread > lost else "")
+    gap = layer.at("stride", axis) - layer.span(axis)
+    if gap > 0:
+        text += f"; and {gap} between one window and the next"
+    return [("unread", text)]
+
+
+def _positions(count: int) -> str:
+    return "1 position" if count == 1 else f"{count} positions"
+
+
+def _same(inputs: "SizeRange", output: int) -> str:
+    if inputs.last is None:
+        return f"{output} comes from {inputs}"
+    if inputs.first == inputs.last:
+        return f"{output} comes from {inputs.first} only"
+    return f"{output} comes from {inputs}"
+
+
+def _next(rule: AxisRule) -> str:
+    """What the output does as the input grows."""
+    rise, step = getattr(rule, "rise", None), getattr(rule, "step", None)
+    if rise is None or step is None:
+        return "the output grows with the input, rounded down"
+    if rise == 0:
+        return "the output stays, whatever the input"
+    if getattr(rule, "multiple_of", 1) > 1:
+        return f"only multiples of {step} are taken: {step} more input, 1 more output"
+    return f"{step} more input, {rise} more output"
+
+
+def _table(rules: Sequence[AxisRule]) -> list[tuple[int, tuple[int, ...]]]:
+    """(input, outputs an axis): the first sizes that every axis takes, then the usual ones."""
+    first: list[int] = []
+    size = max(rule.minimum for rule in rules)
+    step = max(getattr(rule, "multiple_of", 1) for rule in rules)
+    size += -size % step
+    first = [size + step * number for number in range(8)]
+    wanted = [*first, *(usual for usual in USUAL_SIZES if usual > first[-1] and usual % step == 0)]
+    table = []
+    for size in wanted:
+        results = [rule(size) for rule in rules]
+        if all(result is not None for result in results):
+            table.append((size, tuple(result for result in results if result is not None)))
+    distinct = len({rule.formula() for rule in rules}) > 1
+    return [(size, results if distinct else results[:1]) for size, results in table]
+
+
+def _sideways(rows: Sequence[tuple[str, ...]]) -> Table:
+    head, *body = rows
+    return Table(head, body, numbers=head[1:])
+
+
+def _range(sizes: "SizeRange") -> dict[str, int | None]:
+    return {"first": sizes.first, "last": sizes.last, "step": sizes.step}

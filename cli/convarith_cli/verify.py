@@ -1,0 +1,80 @@
+"""convarith verify: the arithmetic against the installed torch."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from convarith_cli.answer import Answer, Block, Table
+from convarith_cli.options import Json, command_app
+
+app = command_app()
+
+EXAMPLES = """
+\b
+Examples:
+  convarith verify
+  convarith verify --cases 200000 --seed 1
+"""
+
+
+@app.command(epilog=EXAMPLES)
+def verify(
+    cases: Annotated[int, typer.Option("--cases", min=1, max=100_000_000, help="How many layers to check.")] = 20_000,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed, other random layers.")] = 0,
+    as_json: Json = False,
+) -> Answer:
+    """This arithmetic against the installed torch.
+
+    Builds real layers of every kind in 1-D, 2-D and 3-D, runs them on small tensors on the CPU, and compares the
+    sizes, and whether the layer is accepted or refused. From 40,000 cases on, every small layer of one axis is among
+    them. Exit code 1 if anything differs.
+    """
+    from convarith import verification
+
+    with progress() as report_progress:
+        report = verification.verify(cases, seed, report_progress)
+    from convarith.pytorch import require_torch
+
+    version = require_torch().__version__
+    data = {
+        "torch": version,
+        "seed": seed,
+        "checked": report.checked,
+        "mismatches": [
+            {"case": str(mismatch.case), "convarith": mismatch.ours, "torch": mismatch.torch}
+            for mismatch in report.mismatches
+        ],
+        "mismatched": report.mismatched,
+        "layers": {
+            name: {"accepted": tally.accepted, "refused": tally.refused, "mismatches": tally.mismatches}
+            for name, tally in sorted(report.tallies.items())
+        },
+    }
+    rows = [
+        (name, f"{tally.accepted:,}", f"{tally.refused:,}", f"{tally.mismatches:,}")
+        for name, tally in sorted(report.tallies.items())
+    ]
+    columns = ("layer", "accepted", "refused", "mismatches")
+    verdict = f"{report.checked:,} layers checked against torch {version}, {report.mismatched:,} mismatches"
+    blocks: list[Block] = [verdict, Table(columns, rows, numbers=columns[1:])]
+    if report.mismatches:
+        blocks.append("The first mismatches, each a line for Python after `import torch`:")
+        blocks += [str(mismatch) for mismatch in report.mismatches]
+    return Answer(data, blocks, as_json=as_json, exit_code=1 if report.mismatched else 0)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on a terminal's standard error; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("checking layers", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

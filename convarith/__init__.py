@@ -1,0 +1,85 @@
+"""The arithmetic of convolutional layers: exact integers in, exact integers out.
+
+Every name below is loaded when it is first used, so that `import convarith` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from convarith.errors import ConvarithError, MissingDependencyError, ParameterError, ParseError, ShapeError
+
+if TYPE_CHECKING:
+    from convarith import pytorch as pytorch
+    from convarith.convolution import Conv
+    from convarith.dense import GLU, Flatten, Linear, Unflatten
+    from convarith.elementwise import Elementwise
+    from convarith.folding import Fold, Unfold
+    from convarith.layer import Layer
+    from convarith.merging import Add, Concat
+    from convarith.padding import Pad
+    from convarith.parsing import parse
+    from convarith.pooling import (
+        AdaptiveAvgPool,
+        AdaptiveMaxPool,
+        AvgPool,
+        FractionalMaxPool,
+        LPPool,
+        MaxPool,
+        MaxUnpool,
+    )
+    from convarith.resampling import PixelShuffle, PixelUnshuffle, Upsample, ZeroInsert
+    from convarith.solving import solve
+    from convarith.transposed import ConvTranspose
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GLU",
+    "AdaptiveAvgPool",
+    "AdaptiveMaxPool",
+    "Add",
+    "AvgPool",
+    "Concat",
+    "Conv",
+    "ConvTranspose",
+    "ConvarithError",
+    "Elementwise",
+    "Flatten",
+    "Fold",
+    "FractionalMaxPool",
+    "LPPool",
+    "Layer",
+    "Linear",
+    "MaxPool",
+    "MaxUnpool",
+    "MissingDependencyError",
+    "Pad",
+    "ParameterError",
+    "ParseError",
+    "PixelShuffle",
+    "PixelUnshuffle",
+    "ShapeError",
+    "Unflatten",
+    "Unfold",
+    "Upsample",
+    "ZeroInsert",
+    "parse",
+    "pytorch",
+    "solve",
+]
+
+_HOME = {"Layer": "layer", "parse": "parsing", "solve": "solving"}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "pytorch":
+        return import_module("convarith.pytorch")
+    if name in __all__:
+        from convarith.catalogue import MODULES
+
+        return getattr(import_module(f"convarith.{_HOME.get(name) or MODULES[name]}"), name)
+    raise AttributeError(f"module 'convarith' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

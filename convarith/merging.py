@@ -1,0 +1,86 @@
+"""Where branches of a network meet: Add and Concat."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from convarith.dense import axis_of
+from convarith.errors import ShapeError
+from convarith.layer import Layer
+from convarith.values import integer, shape_of, times
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Add(Layer):
+    """The sum of its inputs, axes of 1 spread as torch does.
+
+    >>> import convarith as ca
+    >>> ca.Add().output_shape((1, 64, 28, 28), (1, 64, 1, 1))
+    (1, 64, 28, 28)
+    """
+
+    kind: ClassVar[str] = "add"
+    torch_name: ClassVar[str] = "Add"
+    rule_text: ClassVar[str] = "the common shape, axes of 1 spread"
+
+    def output_size(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
+        """The size itself."""
+        return shape_of((input_size,) if isinstance(input_size, int) else input_size, "input size")
+
+    def output_shape(self, *shapes: Sequence[int]) -> tuple[int, ...]:
+        """The common shape. Raises ShapeError where two inputs cannot be added."""
+        if not shapes:
+            raise ShapeError("Add takes at least one input")
+        result: tuple[int, ...] = ()
+        for shape in map(shape_of, shapes):
+            length = max(len(result), len(shape))
+            pairs = zip((1,) * (length - len(result)) + result, (1,) * (length - len(shape)) + shape, strict=True)
+            together = []
+            for axis, (one, other) in enumerate(pairs):
+                if one != other and 1 not in (one, other):
+                    given = " and ".join(times(shape_of(each)) for each in shapes)
+                    raise ShapeError(f"Add cannot add {given}: axis {axis} has {one} against {other}")
+                together.append(other if one == 1 else one)
+            result = tuple(together)
+        return result
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Concat(Layer):
+    """Its inputs one after the other along one axis, torch.cat: channels unless `dim` says otherwise.
+
+    >>> import convarith as ca
+    >>> ca.Concat().output_shape((1, 64, 28, 28), (1, 32, 28, 28))
+    (1, 96, 28, 28)
+    """
+
+    dim: int = 1
+
+    kind: ClassVar[str] = "concat"
+    torch_name: ClassVar[str] = "Concat"
+    rule_text: ClassVar[str] = "the sum along axis dim, the other axes stay"
+    signature: ClassVar[tuple[str, ...]] = ("dim",)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dim", integer(self.dim, "dim"))
+
+    def output_size(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
+        """The size itself: channels are no spatial size."""
+        return shape_of((input_size,) if isinstance(input_size, int) else input_size, "input size")
+
+    def output_shape(self, *shapes: Sequence[int]) -> tuple[int, ...]:
+        """The joined shape. Raises ShapeError where another axis than `dim` differs."""
+        if not shapes:
+            raise ShapeError("Concat takes at least one input")
+        first, *others = given = [shape_of(shape) for shape in shapes]
+        axis = axis_of(self.dim, len(first), "dim")
+        for other in others:
+            if len(other) != len(first):
+                raise ShapeError(f"Concat cannot join {times(first)} and {times(other)}: they have different axes")
+            for position, (one, size) in enumerate(zip(first, other, strict=True)):
+                if position != axis and one != size:
+                    raise ShapeError(
+                        f"Concat cannot join {times(first)} and {times(other)} along axis {axis}: "
+                        f"axis {position} has {one} against {size}"
+                    )
+        return (*first[:axis], sum(shape[axis] for shape in given), *first[axis + 1 :])

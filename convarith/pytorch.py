@@ -1,0 +1,113 @@
+"""The bridge to torch: a module as a layer, a layer as a module. torch is imported by the functions that need it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from convarith.catalogue import build, resolve
+from convarith.errors import MissingDependencyError, ParameterError
+from convarith.layer import Layer
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from torch import Tensor, nn
+
+
+def require_torch() -> ModuleType:
+    """torch itself, or MissingDependencyError with the line that installs it."""
+    try:
+        import torch
+    except ImportError:
+        raise MissingDependencyError(
+            "torch is not installed: run  pip install 'convarith[torch]'  in this environment"
+        ) from None
+    return torch
+
+
+def from_module(module: nn.Module) -> Layer:
+    """The layer of a torch module.
+
+    Raises ParameterError for a module that is no single layer, MissingDependencyError without torch.
+
+    >>> from torch import nn
+    >>> from_module(nn.Conv2d(1, 16, 3, stride=2))
+    Conv2d(1, 16, 3, stride=2)
+    """
+    require_torch()
+    for cls in type(module).__mro__:
+        name = cls.__name__
+        if not cls.__module__.startswith("torch.nn"):
+            continue
+        try:
+            _, _, _, parameters = resolve(name)
+        except KeyError:
+            continue
+        return build(name, {word: _value(module, word) for word in parameters if hasattr(module, word)})
+    raise ParameterError(f"{type(module).__name__} is no single layer that is known here")
+
+
+def _value(module: nn.Module, word: str) -> Any:
+    value = getattr(module, word)
+    if word == "bias":  # a parameter, or None
+        return value is not None
+    if word == "unflattened_size":
+        return tuple(value)
+    return value
+
+
+def to_module(layer: Layer) -> nn.Module:
+    """The torch module of a layer, its weights as torch initialises them.
+
+    A padding that differs between the sides becomes a Sequential of padding and convolution; ZeroInsert, which torch
+    does not have, a small module.
+
+    Raises ParameterError while the dimension or a channel count is open, MissingDependencyError without torch.
+
+    >>> import convarith as ca
+    >>> to_module(ca.parse("Conv2d(1, 16, 3)"))
+    Conv2d(1, 16, kernel_size=(3, 3), stride=(1, 1))
+    """
+    torch = require_torch()
+    from convarith.convolution import Conv
+    from convarith.padding import Pad
+    from convarith.resampling import ZeroInsert
+
+    if layer.dimensions and layer.ndim is None:
+        raise ParameterError(f"{layer} has no dimension: give ndim, or write it as {layer.torch_name}2d(...)")
+    arguments = dict(layer.arguments())
+    if isinstance(layer, ZeroInsert):
+        return _zero_insert(layer)
+    if isinstance(layer, Conv):
+        for name in ("in_channels", "out_channels"):
+            if name not in arguments:
+                raise ParameterError(f"{layer} has no {name}: torch needs them")
+        pads = [layer.pads(axis) for axis in range(layer.ndim or 0)]
+        if isinstance(layer.padding, tuple) and any(not isinstance(entry, int) for entry in layer.padding):
+            arguments.pop("padding")
+            mode = arguments.pop("padding_mode", "zeros")
+            pad = Pad(padding=tuple(pads), mode=mode, ndim=layer.ndim)
+            return torch.nn.Sequential(to_module(pad), getattr(torch.nn, layer.name)(**arguments))  # type: ignore[no-any-return]
+    if not hasattr(torch.nn, layer.name):
+        raise ParameterError(f"torch has no module for {layer}: write it in the forward method")
+    return getattr(torch.nn, layer.name)(**arguments)  # type: ignore[no-any-return]
+
+
+def _zero_insert(layer: Any) -> nn.Module:
+    from torch import nn
+
+    strides = [layer.at("stride", axis) for axis in range(layer.ndim)]
+
+    class ZeroInsert(nn.Module):
+        """Bed of nails: each value at the first corner of a block of zeros."""
+
+        def forward(self, values: Tensor) -> Tensor:
+            lead, sizes = values.shape[: -len(strides)], values.shape[-len(strides) :]
+            nails = values.new_zeros(*lead, *(size * stride for size, stride in zip(sizes, strides, strict=True)))
+            corners = nails
+            for axis, stride in enumerate(strides, start=len(lead)):
+                corners = corners[(slice(None),) * axis + (slice(None, None, stride),)]
+            corners.copy_(values)
+            return nails
+
+    return ZeroInsert()

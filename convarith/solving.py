@@ -1,0 +1,208 @@
+"""The inverse questions: which inputs give an output, and which parameters lead from one size to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Any, overload
+
+from convarith.axis import is_even
+from convarith.catalogue import class_of_kind
+from convarith.errors import ParameterError, ShapeError
+from convarith.layer import Layer, SpatialLayer
+from convarith.size_range import SizeRange
+from convarith.values import integer, nearest, shape_of, times
+from convarith.window import WindowLayer
+
+SOLVABLE = ("conv", "conv-transpose", "max-pool", "avg-pool", "lp-pool", "max-unpool")
+"""The kinds whose parameters can be searched for."""
+
+BOUNDS = {
+    "kernel_size": (1, 7), "stride": (1, 4), "padding": (0, 3), "dilation": (1, 2), "output_padding": (0, 3),
+}  # fmt: skip
+"""Least and greatest value of each parameter that is searched, unless the call says otherwise."""
+
+MOST_CANDIDATES = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """A layer that leads from the input size to the output size.
+
+    Attributes:
+        layer: the layer; its dimension stays open where one size was given.
+        even: is its transposed overlap even inside, so that the transposed layer makes no checkerboard?
+        unread: positions at the end of each padded axis that it never reads.
+    """
+
+    layer: SpatialLayer
+    even: bool
+    unread: tuple[int, ...]
+
+
+@overload
+def solve(layer: Layer, *, output_size: int | Sequence[int]) -> tuple[SizeRange, ...]: ...
+@overload
+def solve(
+    layer: str, *, input_size: int | Sequence[int], output_size: int | Sequence[int], **parameters: Any
+) -> list[Solution]: ...
+def solve(
+    layer: Layer | str,
+    *,
+    input_size: int | Sequence[int] | None = None,
+    output_size: int | Sequence[int],
+    **parameters: Any,
+) -> tuple[SizeRange, ...] | list[Solution]:
+    """Answer what a size leaves open.
+
+    With a layer: the input sizes of each axis that give `output_size`. With a kind such as "conv" and both sizes: the
+    layers that lead from one to the other, simplest first. A parameter may be fixed (`stride=2`) or bounded
+    (`stride=(1, 3)`); the others keep to BOUNDS.
+
+    Raises ShapeError where no input gives the output, ParameterError for an unknown kind or parameter.
+
+    >>> import convarith as ca
+    >>> [str(sizes) for sizes in ca.solve(ca.Conv(kernel_size=3, stride=2), output_size=(14,))]
+    ['29..30']
+    >>> [str(found.layer) for found in ca.solve("conv", input_size=28, output_size=14)[:2]]
+    ['Conv(kernel_size=2, stride=2)', 'Conv(kernel_size=4, stride=2, padding=1)']
+    """
+    if isinstance(layer, Layer):
+        if input_size is not None or parameters:
+            raise ParameterError(f"{layer} has its parameters: give its kind ({layer.kind!r}) to search for others")
+        if not isinstance(layer, SpatialLayer):
+            raise ShapeError(f"{layer.name} mixes channels with positions: it has no size to solve for")
+        return layer.inputs_for(output_size)
+    if input_size is None:
+        raise ParameterError(f"{layer!r} alone leaves everything open: give an input size, or a layer with parameters")
+    return find(layer, _sizes(input_size), _sizes(output_size), **parameters)
+
+
+def _sizes(size: int | Sequence[int]) -> tuple[int, ...]:
+    return (integer(size, "size"),) if not isinstance(size, Sequence) else shape_of(size, "size")
+
+
+def find(kind: str, input_size: tuple[int, ...], output_size: tuple[int, ...], **parameters: Any) -> list[Solution]:
+    """The layers of a kind that lead from the input size to the output size within bounds, simplest first.
+
+    Parameters that serve all axes alike are preferred; only where there are none the axes differ.
+
+    >>> [str(found.layer) for found in find("max-pool", (7, 7), (4, 4), kernel_size=2, dilation=1)]
+    ['MaxPool2d(kernel_size=2, ceil_mode=True)', 'MaxPool2d(kernel_size=2, padding=1)']
+    """
+    if kind not in SOLVABLE:
+        raise ParameterError(f"cannot search parameters of {kind!r}: {nearest(kind, SOLVABLE)}")
+    if len(input_size) != len(output_size):
+        raise ShapeError(f"the input {times(input_size)} and the output {times(output_size)} have different axes")
+    if not 1 <= len(input_size) <= 3:
+        raise ShapeError(f"layers have 1 to 3 spatial axes, got {len(input_size)}: {times(input_size)}")
+    axes = searched_values(kind, parameters)
+    count = prod(len(values) for values in axes.values())
+    if count > MOST_CANDIDATES:
+        raise ParameterError(f"the bounds allow {count:,} layers, more than {MOST_CANDIDATES:,}: narrow them")
+    together = list(dict.fromkeys(zip(input_size, output_size, strict=True)))
+    by_pair = [list(_candidates(kind, axes, i, o)) for i, o in together]
+    shared = [values for values in by_pair[0] if all(values in others for others in map(set, by_pair[1:]))]
+    ndim = len(input_size)
+    if shared or len(together) == 1:
+        layers = [_layer(kind, tuple(axes), (values,) * ndim) for values in shared]
+    else:
+        place = [together.index(pair) for pair in zip(input_size, output_size, strict=True)]
+        best = [sorted(found, key=lambda v: _simplicity(_layer(kind, tuple(axes), (v,)), (i,)))[:6]
+                for found, (i, _) in zip(by_pair, together, strict=True)]  # fmt: skip
+        choices = (tuple(choice[at] for at in place) for choice in product(*best))
+        layers = [_layer(kind, tuple(axes), choice) for choice in choices if _one_rounding(tuple(axes), choice)]
+    layers.sort(key=lambda layer: _simplicity(layer, input_size))
+    return [Solution(layer, _even(layer), _unread(layer, input_size)) for layer in layers]
+
+
+def searched_values(kind: str, parameters: dict[str, Any]) -> dict[str, list[Any]]:
+    """The values to search of every parameter of a kind, from BOUNDS and from what the call fixed or bounded.
+
+    >>> searched_values("max-unpool", {"kernel_size": (2, 3), "stride": 2})
+    {'kernel_size': [2, 3], 'stride': [2], 'padding': [0, 1, 2, 3]}
+    """
+    signature = class_of_kind(kind).signature
+    axes: dict[str, list[Any]] = {
+        name: list(range(low, high + 1)) for name, (low, high) in BOUNDS.items() if name in signature
+    }
+    if "ceil_mode" in signature:
+        axes["ceil_mode"] = [False, True]
+    if kind == "lp-pool":
+        axes["norm_type"] = [2]
+    for name, value in parameters.items():
+        if name not in axes:
+            raise ParameterError(f"{kind} has no parameter {name!r} to search: {nearest(name, axes)}")
+        if isinstance(value, (tuple, list)):
+            if len(value) != 2:
+                raise ParameterError(f"{name} takes one value, or a pair (least, greatest), got {value!r}")
+            low, high = (integer(entry, name) for entry in value)
+            if not 0 <= high - low <= MOST_CANDIDATES:
+                wrong = "empty" if high < low else "too wide to search"
+                raise ParameterError(f"{name} from {low} to {high} is {wrong}: give (least, greatest)")
+            axes[name] = list(range(low, high + 1))
+        else:
+            axes[name] = [value]
+    return axes
+
+
+def _candidates(kind: str, axes: dict[str, list[Any]], i: int, o: int) -> Iterator[tuple[Any, ...]]:
+    """The parameter values that lead one axis from i to o."""
+    for values in product(*axes.values()):
+        try:
+            layer = _layer(kind, tuple(axes), (values,))
+        except ParameterError:
+            continue
+        if layer.rules()[0](i) == o and not _idle(layer, i):
+            yield values
+
+
+def _idle(layer: SpatialLayer, i: int) -> bool:
+    """Does a parameter differ from its default without any effect? Then a simpler layer says the same."""
+    if layer.at("kernel_size", 0) == 1 and getattr(layer, "dilation", 1) != 1:
+        return True
+    return isinstance(layer, WindowLayer) and getattr(layer, "ceil_mode", False) and layer.leftover(i)[0] >= 0
+
+
+def _layer(kind: str, names: tuple[str, ...], per_axis: tuple[tuple[Any, ...], ...]) -> SpatialLayer:
+    arguments: dict[str, Any] = {}
+    for name, values in zip(names, zip(*per_axis, strict=True), strict=True):
+        arguments[name] = values[0] if name in ("ceil_mode", "norm_type") else values
+    if len(per_axis) == 1:  # one size: whatever the dimension, every axis alike
+        arguments = {name: value[0] if isinstance(value, tuple) else value for name, value in arguments.items()}
+    return class_of_kind(kind)(**arguments)  # type: ignore[return-value]
+
+
+def _one_rounding(names: tuple[str, ...], choice: tuple[tuple[Any, ...], ...]) -> bool:
+    """ceil_mode is one for the whole layer."""
+    return "ceil_mode" not in names or len({values[names.index("ceil_mode")] for values in choice}) == 1
+
+
+def _unread(layer: SpatialLayer, input_size: tuple[int, ...]) -> tuple[int, ...]:
+    return layer.unread(input_size) if isinstance(layer, WindowLayer) else (0,) * len(input_size)
+
+
+def _even(layer: SpatialLayer) -> bool:
+    axes = range(layer.ndim or 1)
+    dilated = hasattr(layer, "dilation")
+    return all(
+        is_even(layer.at("kernel_size", axis), layer.at("stride", axis), layer.at("dilation", axis) if dilated else 1)
+        for axis in axes
+    )
+
+
+def _simplicity(layer: SpatialLayer, input_size: tuple[int, ...]) -> tuple[int, ...]:
+    """The order of solutions: few parameters to write, nothing left unread, an even overlap, small numbers."""
+    given = dict(layer.arguments())
+    axes = range(layer.ndim or 1)
+    return (
+        "dilation" in given,
+        any(layer.at("stride", axis) > layer.at("kernel_size", axis) for axis in axes),
+        len(given) - ("norm_type" in given),
+        any(_unread(layer, input_size)),
+        not _even(layer),
+        *(sum(layer.at(name, axis) for axis in axes)
+          for name in ("dilation", "output_padding", "padding", "kernel_size") if hasattr(layer, name)),
+    )  # fmt: skip

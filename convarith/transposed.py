@@ -1,0 +1,182 @@
+"""Transposed convolution, and the way back from any layer with a window."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from convarith.axis import AxisRule, FloorRule
+from convarith.convolution import Conv, ConvolutionLayer
+from convarith.errors import ParameterError, ShapeError
+from convarith.layer import Layer
+from convarith.values import Ints, shape_of, times
+from convarith.window import WindowLayer
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ConvTranspose(ConvolutionLayer):
+    """A transposed convolution: torch's ConvTranspose1d, ConvTranspose2d, ConvTranspose3d.
+
+    An empty output is refused, as torch's own kernels refuse it (its oneDNN path lets some such layers pass and
+    returns a tensor without values).
+
+    Raises ParameterError where torch cannot build or run such a layer.
+
+    >>> import convarith as ca
+    >>> up = ca.ConvTranspose(kernel_size=5, stride=2, padding=2, output_padding=1)
+    >>> up.output_size((64, 64))
+    (128, 128)
+    """
+
+    kernel_size: Ints
+    stride: Ints = 1
+    padding: Ints = 0
+    output_padding: Ints = 0
+    groups: int = 1
+    bias: bool = True
+    dilation: Ints = 1
+    in_channels: int | None = None
+    out_channels: int | None = None
+    padding_mode: str = "zeros"
+    ndim: int | None = None
+
+    kind: ClassVar[str] = "conv-transpose"
+    torch_name: ClassVar[str] = "ConvTranspose"
+    signature: ClassVar[tuple[str, ...]] = (
+        "in_channels", "out_channels", "kernel_size", "stride", "padding", "output_padding", "groups", "bias",
+        "dilation", "padding_mode",
+    )  # fmt: skip
+    formula_text: ClassVar[str] = "({i} - 1)*{s} - 2*{p} + {d}*({k} - 1) + {op} + 1"
+    source: ClassVar[str] = "arXiv 1603.07285, relationship 14, with dilation"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.padding, str):
+            raise ParameterError(f"a transposed convolution takes its padding as a number, got {self.padding!r}")
+        if self.padding_mode != "zeros":
+            raise ParameterError(f"a transposed convolution knows padding_mode 'zeros' only, got {self.padding_mode!r}")
+        self._settle(
+            "kernel_size", "stride", "padding", "output_padding", "dilation",
+            kernel_size=1, stride=1, padding=0, output_padding=0, dilation=1,
+        )  # fmt: skip
+        self._check_channels(least_in=1)
+        for axis in range(self.ndim or 1):
+            extra, stride, dilation = (self.at(name, axis) for name in ("output_padding", "stride", "dilation"))
+            if extra >= stride and extra >= dilation:
+                raise ParameterError(
+                    f"output_padding is {extra}: it must be less than the stride ({stride}) or the dilation "
+                    f"({dilation}), so at most {max(stride, dilation) - 1}"
+                )
+        self._set_rules()
+
+    def _constant(self, axis: int) -> int:
+        """What the output has beyond s * (i - 1)."""
+        return self.span(axis) - 2 * self.at("padding", axis) + self.at("output_padding", axis)
+
+    def _rule(self, axis: int, ndim: int | None) -> AxisRule:
+        stride, constant = self.at("stride", axis), self._constant(axis)
+        # The smallest i with s(i - 1) + constant >= 1.
+        return FloorRule(rise=stride, offset=constant - stride, minimum=max(1, 1 - (constant - 1) // stride))
+
+    def _refusal(self, axis: int, size: int, least: int) -> str:
+        output = self.at("stride", axis) * (size - 1) + self._constant(axis)
+        if size < 1:
+            return f"the input is {size}: it must be at least {least}"
+        return (
+            f"the output would be {output} (i={size}, k={self.at('kernel_size', axis)}, s={self.at('stride', axis)}, "
+            f"p={self.at('padding', axis)}): it must be at least 1, needs an input >= {least} "
+            f"or less padding"
+        )
+
+    def output_size(self, input_size: int | Sequence[int], output_size: Sequence[int] | None = None) -> tuple[int, ...]:
+        """The output size; or `output_size` itself, when torch's forward would take it as its second argument.
+
+        torch takes s sizes an axis, from the one that output_padding 0 gives.
+
+        >>> import convarith as ca
+        >>> up = ca.ConvTranspose(kernel_size=3, stride=2, padding=1)
+        >>> up.output_size((14, 14)), up.output_size((14, 14), output_size=(28, 28))
+        ((27, 27), (28, 28))
+        """
+        if output_size is None:
+            return super().output_size(input_size)
+        inputs, wanted = self._sizes(input_size), shape_of(output_size, "output_size")
+        if len(wanted) != len(self.rules(len(inputs))):
+            raise ShapeError(f"output_size {times(wanted)} has {len(wanted)} sizes, the input {len(inputs)}")
+        for axis, (size, target) in enumerate(zip(inputs, wanted, strict=True)):
+            stride = self.at("stride", axis)
+            least = stride * (size - 1) + self._constant(axis) - self.at("output_padding", axis)
+            if size < 1 or target < 1 or not least <= target < least + stride:
+                reach = f"{max(1, least)} to {least + stride - 1}"
+                raise ShapeError(f"{self.name}, axis {axis}: output_size {target} is out of reach, choose from {reach}")
+        return wanted
+
+    def letters(self, axis: int) -> dict[str, int]:
+        """i, k, s, p, d and op, the output padding."""
+        return super().letters(axis) | {"op": self.at("output_padding", axis)}
+
+    def leftover(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
+        """A transposed convolution reads its whole input."""
+        return (0,) * len(self.output_size(input_size))
+
+    def back(self, input_size: int | Sequence[int]) -> tuple[Layer, ...]:
+        """The convolution of the same parameters; where output_padding reaches the stride, after a crop of it.
+
+        >>> import convarith as ca
+        >>> ca.ConvTranspose(kernel_size=3, stride=2, output_padding=1, in_channels=8, out_channels=4).back(7)
+        (Conv(4, 8, 3, stride=2),)
+        """
+        self.output_size(input_size)
+        names = ("kernel_size", "stride", "padding", "dilation", "groups", "bias", "ndim")
+        conv = Conv(
+            **{name: getattr(self, name) for name in names},
+            in_channels=self.out_channels, out_channels=self.in_channels,
+        )  # fmt: skip
+        axes = range(len(self._sizes(input_size)))
+        over = [max(0, self.at("output_padding", axis) - self.at("stride", axis) + 1) for axis in axes]
+        return (_crop([(0, -size) for size in over]), conv) if any(over) else (conv,)
+
+    def macs(self, *shapes: Sequence[int]) -> int:
+        """Every input position multiplies each tap: positions * in * out/groups * kernel.
+
+        >>> import convarith as ca
+        >>> ca.parse("ConvTranspose2d(32, 1, 5)").macs((32, 24, 24))
+        460800
+        """
+        self.output_shape(*shapes)
+        batch, channels, spatial = self._split(tuple(shapes[0]))
+        return prod(batch) * prod(spatial) * self._weights(channels, len(spatial))
+
+
+def transposed(layer: WindowLayer, input_size: int | Sequence[int]) -> tuple[Layer, ...]:
+    """The transposed convolution that leads a window layer's output back to its input size, tap for tap.
+
+    Its output_padding is what the stride left unread. Where the two sides of the padding differ, or ceil_mode let a
+    window hang over the end, a crop follows.
+
+    >>> import convarith as ca
+    >>> transposed(ca.Conv(kernel_size=4, padding="same"), 7)
+    (ConvTranspose1d(kernel_size=4, padding=1), ZeroPad1d((0, -1)))
+    """
+    axes = []
+    for axis, left in enumerate(layer.leftover(input_size)):
+        before, after = layer.pads(axis)
+        padding = max(0, min(before, after))
+        end = left + padding - after
+        extra = end if 0 <= end < max(layer.at("stride", axis), layer.at("dilation", axis)) else 0
+        axes.append((padding, extra, (padding - before, end - extra)))
+    paddings, extras, crops = zip(*axes, strict=True)
+    cropped = any(crop != (0, 0) for crop in crops)
+    ndim = len(axes) if cropped or len(set(axes)) > 1 else layer.ndim
+    conv = ConvTranspose(
+        kernel_size=layer.kernel_size, stride=layer.stride or 1, dilation=layer.dilation,
+        padding=paddings if ndim else paddings[0], output_padding=extras if ndim else extras[0],
+        in_channels=getattr(layer, "out_channels", None), out_channels=getattr(layer, "in_channels", None) or None,
+        groups=getattr(layer, "groups", 1), bias=getattr(layer, "bias", True), ndim=ndim,
+    )  # fmt: skip
+    return (conv, _crop(crops)) if cropped else (conv,)
+
+
+def _crop(sides: Sequence[tuple[int, int]]) -> Layer:
+    from convarith.padding import Pad  # rarely needed
+
+    return Pad(padding=tuple(sides), ndim=len(sides))

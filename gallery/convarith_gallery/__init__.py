@@ -1,0 +1,1 @@
+"""What one looks at: scenes, drawings and the reference autoencoders."""
