@@ -10,26 +10,24 @@ from convarith.errors import ConvarithError, MissingDependencyError, ParameterEr
 
 if TYPE_CHECKING:
     from convarith import pytorch as pytorch
+    from convarith.adaptive import AdaptiveAvgPool, AdaptiveMaxPool, FractionalMaxPool
     from convarith.convolution import Conv
     from convarith.dense import GLU, Flatten, Linear, Unflatten
     from convarith.elementwise import Elementwise
     from convarith.folding import Fold, Unfold
     from convarith.layer import Layer
-    from convarith.merging import Add, Concat
+    from convarith.merging import Add, Concat, MatchSize, Multiply
+    from convarith.network import Network, Node
+    from convarith.network_text import parse_network
     from convarith.padding import Pad
     from convarith.parsing import parse
-    from convarith.pooling import (
-        AdaptiveAvgPool,
-        AdaptiveMaxPool,
-        AvgPool,
-        FractionalMaxPool,
-        LPPool,
-        MaxPool,
-        MaxUnpool,
-    )
+    from convarith.pooling import AvgPool, LPPool, MaxPool
     from convarith.resampling import PixelShuffle, PixelUnshuffle, Upsample, ZeroInsert
+    from convarith.size_map import SizeMap
+    from convarith.size_set import SizeRange, SizeSet
     from convarith.solving import solve
     from convarith.transposed import ConvTranspose
+    from convarith.unpooling import MaxUnpool
 
 __version__ = "0.1.0"
 
@@ -50,25 +48,43 @@ __all__ = [
     "LPPool",
     "Layer",
     "Linear",
+    "MatchSize",
     "MaxPool",
     "MaxUnpool",
     "MissingDependencyError",
+    "Multiply",
+    "Network",
+    "Node",
     "Pad",
     "ParameterError",
     "ParseError",
     "PixelShuffle",
     "PixelUnshuffle",
     "ShapeError",
+    "SizeMap",
+    "SizeRange",
+    "SizeSet",
     "Unflatten",
     "Unfold",
     "Upsample",
     "ZeroInsert",
     "parse",
+    "parse_network",
     "pytorch",
     "solve",
 ]
 
-_HOME = {"Layer": "layer", "parse": "parsing", "solve": "solving"}
+_HOME = {
+    "Layer": "layer",
+    "Network": "network",
+    "Node": "network",
+    "SizeMap": "size_map",
+    "SizeRange": "size_set",
+    "SizeSet": "size_set",
+    "parse": "parsing",
+    "parse_network": "network_text",
+    "solve": "solving",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@ from math import floor, gcd, inf, isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from convarith.size_range import SizeRange
+    from convarith.size_set import SizeRange
 
 
 class FloorRule(NamedTuple):
@@ -39,7 +39,7 @@ class FloorRule(NamedTuple):
 
     def inputs_for(self, size: int) -> "SizeRange | None":
         """All input sizes that give this output size, or None."""
-        from convarith.size_range import SizeRange
+        from convarith.size_set import SizeRange
 
         first, last = self.minimum, self.maximum
         if self.rise == 0:
@@ -104,7 +104,7 @@ class ScaleRule(NamedTuple):
 
     def inputs_for(self, size: int) -> "SizeRange | None":
         """All input sizes that give this output size, or None."""
-        from convarith.size_range import SizeRange
+        from convarith.size_set import SizeRange
 
         first, last = self._first_reaching(size), self._first_reaching(size + 1) - 1
         return SizeRange(first, last) if first <= last and self(first) == size else None

@@ -13,10 +13,10 @@ MODULES = {
     "MaxPool": "pooling",
     "AvgPool": "pooling",
     "LPPool": "pooling",
-    "FractionalMaxPool": "pooling",
-    "AdaptiveAvgPool": "pooling",
-    "AdaptiveMaxPool": "pooling",
-    "MaxUnpool": "pooling",
+    "FractionalMaxPool": "adaptive",
+    "AdaptiveAvgPool": "adaptive",
+    "AdaptiveMaxPool": "adaptive",
+    "MaxUnpool": "unpooling",
     "Upsample": "resampling",
     "ZeroInsert": "resampling",
     "PixelShuffle": "resampling",
@@ -30,7 +30,9 @@ MODULES = {
     "GLU": "dense",
     "Elementwise": "elementwise",
     "Add": "merging",
+    "Multiply": "merging",
     "Concat": "merging",
+    "MatchSize": "merging",
 }
 """Every layer class and its module."""
 
@@ -57,7 +59,9 @@ KINDS = {
     "glu": "GLU",
     "elementwise": "Elementwise",
     "add": "Add",
+    "multiply": "Multiply",
     "concat": "Concat",
+    "match-size": "MatchSize",
 }
 """The words of the command line."""
 

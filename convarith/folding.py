@@ -8,7 +8,7 @@ from typing import ClassVar
 from convarith.axis import AxisRule, FloorRule
 from convarith.errors import ShapeError
 from convarith.layer import Layer, SpatialLayer
-from convarith.size_range import SizeRange
+from convarith.size_set import SizeRange
 from convarith.values import Ints, shape_of, times
 from convarith.window import WindowLayer, window_too_large
 

@@ -9,7 +9,7 @@ from convarith.errors import ParameterError, ShapeError
 from convarith.values import Ints, collapse, integer, per_axis, shape_of, times
 
 if TYPE_CHECKING:
-    from convarith.size_range import SizeRange
+    from convarith.size_set import SizeRange
 
 AXIS_NAMES = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
 

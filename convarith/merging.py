@@ -1,4 +1,4 @@
-"""Where branches of a network meet: Add and Concat."""
+"""Where branches of a network meet: Add, Multiply, Concat, MatchSize."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Add(Layer):
     def output_shape(self, *shapes: Sequence[int]) -> tuple[int, ...]:
         """The common shape. Raises ShapeError where two inputs cannot be added."""
         if not shapes:
-            raise ShapeError("Add takes at least one input")
+            raise ShapeError(f"{self.name} takes at least one input")
         result: tuple[int, ...] = ()
         for shape in map(shape_of, shapes):
             length = max(len(result), len(shape))
@@ -39,10 +39,43 @@ class Add(Layer):
             for axis, (one, other) in enumerate(pairs):
                 if one != other and 1 not in (one, other):
                     given = " and ".join(times(shape_of(each)) for each in shapes)
-                    raise ShapeError(f"Add cannot add {given}: axis {axis} has {one} against {other}")
+                    raise ShapeError(f"{self.name} cannot join {given}: axis {axis} has {one} against {other}")
                 together.append(other if one == 1 else one)
             result = tuple(together)
         return result
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Multiply(Add):
+    """The product of its inputs, a gate or an attention: shaped as their sum.
+
+    >>> import convarith as ca
+    >>> ca.Multiply().output_shape((1, 64, 28, 28), (1, 64, 1, 1))
+    (1, 64, 28, 28)
+    """
+
+    torch_name: ClassVar[str] = "Multiply"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class MatchSize(Layer):
+    """The first input brought to the positions of the second: by interpolation, padding or a crop.
+
+    >>> import convarith as ca
+    >>> ca.MatchSize().output_shape((1, 64, 56, 56), (1, 32, 57, 57))
+    (1, 64, 57, 57)
+    """
+
+    kind: ClassVar[str] = "match-size"
+    torch_name: ClassVar[str] = "MatchSize"
+    rule_text: ClassVar[str] = "the positions of the second input"
+
+    def output_shape(self, *shapes: Sequence[int]) -> tuple[int, ...]:
+        """The first input's batch and channels, the second's positions."""
+        if len(shapes) != 2 or len(shapes[0]) != len(shapes[1]):
+            raise ShapeError("MatchSize takes two inputs with the same number of axes")
+        first, second = map(shape_of, shapes)
+        return (*first[:2], *second[2:])
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -35,22 +35,29 @@ def parse(text: str) -> Layer:
     ReLU(inplace=True)
     """
     try:
-        return parse_call(_expression(text), text)
+        return parse_call(read_expression(text), text)
     except RecursionError:
         raise ParseError(f"{_shown(text)} is nested too deeply to be a layer") from None
 
 
-def _expression(text: str) -> ast.expr:
+def read_expression(text: str, line: int = 1, column: int = 1) -> ast.expr:
+    """The syntax tree of one call that stands at this line and column, its positions as in the whole text."""
     source = _OLD_LINEAR.sub(lambda match: match.group().replace("->", ", "), text)
+    lead = len(source) - len(source.lstrip())
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a stray backslash in a string is no concern of the user's here
-            return ast.parse(source.strip(), mode="eval").body
-    except SyntaxError as error:
-        line, column = error.lineno or 1, max(error.offset or 1, 1)
-        raise ParseError(f"{_shown(text)} is no layer: write a call such as Conv2d(1, 16, 3)", line, column) from None
-    except (ValueError, RecursionError, MemoryError):
-        raise ParseError(f"{_shown(text)} is no layer: write a call such as Conv2d(1, 16, 3)") from None
+            tree = ast.parse(source.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError) as error:
+        row, offset = (error.lineno or 1, error.offset or 1) if isinstance(error, SyntaxError) else (1, 1)
+        at = (line + row - 1, column + lead + max(offset, 1) - 1 if row == 1 else max(offset, 1))
+        raise ParseError(f"{_shown(text)} is no layer: write a call such as Conv2d(1, 16, 3)", *at) from None
+    if (line, column + lead) != (1, 1):
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.expr, ast.keyword)):
+                node.col_offset += column + lead - 1 if node.lineno == 1 else 0
+                node.lineno += line - 1
+    return tree
 
 
 def parse_call(call: ast.expr, text: str) -> Layer:

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 from convarith.axis import AxisRule, FloorRule, scale_rule
 from convarith.errors import ParameterError, ShapeError
 from convarith.layer import AXIS_NAMES, Layer, SpatialLayer
-from convarith.pooling import AdaptiveAvgPool
 from convarith.values import Ints, integer, nearest, spread, times
 
 MODES = {"nearest": None, "linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3, "area": None, "nearest-exact": None}
@@ -86,6 +85,8 @@ class Upsample(SpatialLayer):
 
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if self.mode == "area":  # an adaptive pool to the same size
+            from convarith.adaptive import AdaptiveAvgPool
+
             _, _, spatial = self._split(shape)
             return AdaptiveAvgPool(output_size=self.output_size(spatial)).output_shape(shape)
         return super()._shape(shape)

@@ -12,7 +12,7 @@ from convarith.axis import is_even
 from convarith.catalogue import class_of_kind
 from convarith.errors import ParameterError, ShapeError
 from convarith.layer import Layer, SpatialLayer
-from convarith.size_range import SizeRange
+from convarith.size_set import SizeRange
 from convarith.values import integer, nearest, shape_of, times
 from convarith.window import WindowLayer
 

@@ -1,0 +1,48 @@
+"""A step of a model that is not known here: only its shape at one input is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from convarith.errors import ShapeError
+from convarith.layer import Layer
+from convarith.values import shape_of, times
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Opaque(Layer):
+    """An operation by its name, with the shapes that were seen when it ran once (with their batch).
+
+    >>> layer = Opaque(operation="torch.fft.rfft", recorded_inputs=((1, 1, 100),), recorded_output=(1, 1, 51))
+    >>> layer.output_shape((1, 1, 100))
+    (1, 1, 51)
+    """
+
+    operation: str
+    recorded_inputs: tuple[tuple[int, ...], ...]
+    recorded_output: tuple[int, ...]
+    parameters: int = 0
+
+    kind: ClassVar[str] = "opaque"
+    torch_name: ClassVar[str] = "Opaque"
+
+    @property
+    def name(self) -> str:
+        """The operation."""
+        return self.operation
+
+    @property
+    def parameter_count(self) -> int:
+        """What the module that was run holds."""
+        return self.parameters
+
+    def output_shape(self, *shapes: Sequence[int]) -> tuple[int, ...]:
+        """The recorded output, for the recorded inputs only (any batch)."""
+        given = tuple(map(shape_of, shapes))
+        if tuple(shape[1:] for shape in given) != tuple(shape[1:] for shape in self.recorded_inputs):
+            seen = " and ".join(map(times, self.recorded_inputs))
+            raise ShapeError(f"{self.operation} is not known here: its output was recorded for {seen} only")
+        return (given[0][0], *self.recorded_output[1:]) if given else self.recorded_output
+
+    def __str__(self) -> str:
+        return f"{self.operation}(...)"
