@@ -224,6 +224,11 @@ class Elementwise(Layer):
         return self.word
 
     @property
+    def ndim(self) -> int | None:  # type: ignore[override]
+        """The spatial axes that a norm's name fixes."""
+        return int(self.word[-2]) if self.word.startswith(("BatchNorm2", "BatchNorm3", "InstanceNorm")) else None
+
+    @property
     def settings(self) -> Arguments:
         """Every parameter with its value.
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from convarith.errors import ConvarithError, ParameterError, ShapeError
-from convarith.layer import Layer
+from convarith.layer import Layer, SpatialLayer
 from convarith.values import nearest, shape_of, times
 
 if TYPE_CHECKING:
@@ -103,8 +103,10 @@ class Network:
         """Trainable numbers of all layers. Raises ParameterError while some channel count is open."""
         return sum(node.layer.parameter_count for node in self.nodes)
 
-    def shapes(self, input_shape: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    def shapes(self, input_shape: Sequence[int], batched: bool | None = None) -> dict[str, tuple[int, ...]]:
         """Every node's output shape, with a batch exactly where the input has one.
+
+        Whether it has one follows from the number of axes; `batched` says it where the layers leave them open.
 
         Raises ShapeError that names the first layer that refuses, what reached it, and the nearest input that works.
 
@@ -113,10 +115,10 @@ class Network:
         {'0': (8, 24, 24), '1': (8, 12, 12)}
         """
         shape = shape_of(input_shape, "input shape")
-        with_batch = self._batched(shape)
+        with_batch = self.batched(shape) if batched is None else batched
         if with_batch is not None:
             return self._run(shape if with_batch else (1, *shape), strip=not with_batch)
-        try:  # nothing tells a batch from channels: without one, as everywhere here, else with one
+        try:  # a Flatten or a Linear comes first, and nothing tells a batch from features
             return self._run((1, *shape), strip=True)
         except ShapeError as error:
             try:
@@ -124,9 +126,13 @@ class Network:
             except ShapeError:
                 raise error from None
 
-    def _batched(self, shape: tuple[int, ...]) -> bool | None:
-        if self.ndim is None:
-            return None
+    def batched(self, shape: tuple[int, ...]) -> bool | None:
+        """Does this input shape have a batch? None where the layers do not tell.
+
+        Raises ShapeError for a shape with too few or too many axes.
+        """
+        if self.ndim is None:  # an open layer takes (N, C, *spatial), by itself as in a network
+            return True if any(isinstance(node.layer, SpatialLayer) for node in self.nodes) else None
         if self.ndim == 0:
             return len(shape) > 1
         if len(shape) in (self.ndim + 1, self.ndim + 2):
@@ -170,15 +176,15 @@ class Network:
     def _doubt(self) -> str:
         return f" ({'; '.join(self.remarks)})" if self.remarks else ""
 
-    def output_shape(self, input_shape: Sequence[int]) -> tuple[int, ...]:
+    def output_shape(self, input_shape: Sequence[int], batched: bool | None = None) -> tuple[int, ...]:
         """The output shape. Raises ShapeError as `shapes` does."""
-        return list(self.shapes(input_shape).values())[-1] if self.nodes else shape_of(input_shape)
+        return list(self.shapes(input_shape, batched).values())[-1] if self.nodes else shape_of(input_shape)
 
     def macs(self, input_shape: Sequence[int]) -> int:
         """Multiply-accumulates of all layers for this input."""
         return sum(row.macs for row in self.trace(input_shape).rows)
 
-    def trace(self, input_shape: Sequence[int]) -> Trace:
+    def trace(self, input_shape: Sequence[int], batched: bool | None = None) -> Trace:
         """One row a layer: name, layer, output shape, receptive field, jump, start, parameters, MACs.
 
         >>> import convarith as ca
@@ -188,7 +194,7 @@ class Network:
         """
         from convarith.tracing import trace
 
-        return trace(self, shape_of(input_shape, "input shape"))
+        return trace(self, shape_of(input_shape, "input shape"), batched)
 
     @cached_property
     def sizes(self) -> Sizes:

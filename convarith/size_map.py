@@ -7,6 +7,7 @@ from math import gcd, lcm
 from typing import TYPE_CHECKING, Any
 
 from convarith.axis import AxisRule, FloorRule, ScaleRule
+from convarith.errors import MissingDependencyError
 from convarith.size_set import EVERY, MOST_RUNS, SizeRange, SizeSet, run
 
 if TYPE_CHECKING:
@@ -109,7 +110,12 @@ class SizeMap:
         >>> ca.parse_network("MaxPool2d(3)").size_map(0).sizes([2, 3, 4, 6]).tolist()
         [-1, 1, 1, 2]
         """
-        import numpy as np
+        try:
+            import numpy as np
+        except ImportError:
+            raise MissingDependencyError(
+                "numpy is not installed: run  pip install 'convarith[numpy]'  in this environment"
+            ) from None
 
         inputs = np.asarray(inputs, dtype=np.int64)
         outputs = inputs

@@ -283,6 +283,8 @@ class Sizes:
 
     def map(self, axis: int, input_shape: tuple[int, ...] | None = None) -> SizeMap:
         """The size map of one axis, at the output or where the axis ends."""
+        if self.network.ndim is None:  # every axis is alike
+            axis = 0
         if not -self.ndim <= axis < self.ndim:
             raise ShapeError(f"the network has {self.ndim} spatial axes, there is no axis {axis}")
         axis %= self.ndim

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from convarith.errors import ParameterError
+from convarith.errors import ConvarithError, ParameterError
 from convarith.layer import Layer
 from convarith.receptive_field import POINT, Field, taps
 
@@ -71,11 +71,10 @@ Fields = tuple[Field | None, ...]
 """The field of every axis; None for an axis that is seen whole."""
 
 
-def trace(network: Network, input_shape: tuple[int, ...]) -> Trace:
+def trace(network: Network, input_shape: tuple[int, ...], with_batch: bool | None = None) -> Trace:
     """Follow an input shape through a network."""
-    shapes = network.shapes(input_shape)
-    first = next(iter(shapes.values()), input_shape)
-    batched = _is_batched(network, input_shape, first)
+    shapes = network.shapes(input_shape, with_batch)
+    batched = _is_batched(network, input_shape) if with_batch is None else with_batch
     ndim = len(input_shape) - 1 - batched
     fields: dict[str, Fields] = {"input": (POINT,) * ndim}
     given = {"input": input_shape, **shapes}
@@ -90,13 +89,13 @@ def trace(network: Network, input_shape: tuple[int, ...]) -> Trace:
     return Trace(input_shape, tuple(rows))
 
 
-def _is_batched(network: Network, input_shape: tuple[int, ...], first: tuple[int, ...]) -> bool:
-    decided = network._batched(input_shape)
+def _is_batched(network: Network, input_shape: tuple[int, ...]) -> bool:
+    decided = network.batched(input_shape)
     if decided is not None:
         return decided
     try:
-        network._run((1, *input_shape), strip=True)
-    except ValueError:
+        network.shapes(input_shape, batched=False)
+    except ConvarithError:
         return True
     return False
 

@@ -3,7 +3,10 @@
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Table(NamedTuple):
@@ -32,6 +35,7 @@ class Answer(NamedTuple):
     data: dict[str, Any]
     blocks: list[Block]
     as_json: bool = False
+    as_markdown: bool = False
     exit_code: int = 0
 
 
@@ -41,8 +45,12 @@ def write(answer: Answer) -> None:
         import json
 
         print(json.dumps(answer.data, indent=2, ensure_ascii=False))
+    elif answer.as_markdown:
+        print("\n\n".join(markdown(block, first=number == 0) for number, block in enumerate(answer.blocks)))
     elif sys.stdout.isatty() or os.environ.get("FORCE_COLOR"):
-        _write_rich(answer.blocks)
+        from rich.console import Console
+
+        write_rich(answer.blocks, Console(highlight=False))
     else:
         print("\n\n".join(plain(block) for block in answer.blocks))
 
@@ -77,13 +85,29 @@ def plain(block: Block) -> str:
     )
 
 
-def _write_rich(blocks: list[Block]) -> None:
+def markdown(block: Block, first: bool = False) -> str:
+    """A block as Markdown: a heading line in bold, a table, or a list.
+
+    >>> print(markdown(Table(["name", "MACs"], [["0", "1|2"]], numbers=["MACs"])))
+    | name | MACs |
+    | :--- | ---: |
+    | 0 | 1\\|2 |
+    """
+    if isinstance(block, str):
+        return f"**{block}**" if first else block
+    if isinstance(block, Facts):
+        return "\n".join(f"- {label}: {value}" for label, value in block.lines)
+    marks = ["---:" if column in block.numbers else ":---" for column in block.columns]
+    rows = [list(block.columns), marks, *([cell.replace("|", "\\|") for cell in row] for row in block.rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def write_rich(blocks: list[Block], console: "Console") -> None:
+    """Write blocks to a terminal: tables without walls, labels in colour."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    console = Console(highlight=False)
     for number, block in enumerate(blocks):
         if number:
             console.print()

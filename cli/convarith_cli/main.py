@@ -17,6 +17,7 @@ from convarith_cli.options import HELP_FLAGS, MARKUP
 COMMANDS = {
     "shape": "The size a layer gives: formula, numbers, what comes next, and the way back.",
     "solve": "The inverse: inputs for an output, or parameters between two sizes.",
+    "trace": "A network layer by layer, its size for every input, and what comes back unchanged.",
     "verify": "This arithmetic against the installed torch, layer by layer.",
 }
 """Every command and its line in the overview; its module is loaded when the command runs."""
@@ -62,16 +63,24 @@ def convarith(
     """
 
 
+def answer(arguments: list[str]) -> Answer | int:
+    """The answer to one command line, or the exit code of one that has none (--help, --version).
+
+    Raises ConvarithError or TyperException for a wrong question.
+    """
+    command = typer.main.get_command(app)
+    outcome = command(args=arguments or ["--help"], prog_name="convarith", standalone_mode=False)
+    return outcome if isinstance(outcome, Answer) else int(outcome or 0)
+
+
 def run(arguments: list[str] | None = None) -> int:
     """Answer one command line; the exit code: 0 answered, 1 a check found something, 2 the question is wrong."""
-    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        command = typer.main.get_command(app)
-        outcome = command(args=arguments or ["--help"], prog_name="convarith", standalone_mode=False)
+        outcome = answer(sys.argv[1:] if arguments is None else arguments)
         if isinstance(outcome, Answer):
             write(outcome)
         sys.stdout.flush()
-        return outcome.exit_code if isinstance(outcome, Answer) else int(outcome or 0)
+        return outcome.exit_code if isinstance(outcome, Answer) else outcome
     except (ConvarithError, TyperException) as error:
         message = error.format_message() if isinstance(error, TyperException) else str(error)
         return _refuse(message)

@@ -1,20 +1,24 @@
 """convarith shape: the size a layer gives, its formula, what the size does next, and the way back."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from convarith.axis import AxisRule
-from convarith.errors import ConvarithError
+from convarith.errors import ConvarithError, ShapeError
 from convarith.layer import Layer, SpatialLayer
 from convarith.values import read_sizes, times
 from convarith.window import WindowLayer
 from convarith_cli.answer import Answer, Block, Facts, Table
+from convarith_cli.networks import is_network
 from convarith_cli.options import Json, LayerArgument, command_app, layer_options, read_layer
 
 if TYPE_CHECKING:
-    from convarith.size_range import SizeRange
+    from convarith.size_map import SizeMap
+    from convarith.size_set import SizeRange
 
 app = command_app()
 
@@ -48,8 +52,10 @@ def shape(
     With --input: the size, the formula with the numbers put in, what the stride never reads, every input that gives
     the same output, and the transposed layer that leads back. Without: the formula, and a table of sizes.
     """
-    question = read_layer(layer, given)
     sizes = None if input_size is None else read_sizes(input_size, "--input")
+    if is_network(layer) and not given:
+        return of_network(layer, sizes)._replace(as_json=as_json)
+    question = read_layer(layer, given)
     if isinstance(question, SpatialLayer) and question.rule_text == "":
         answer = spatial(question, sizes)
     else:
@@ -139,6 +145,52 @@ def whole_shape(layer: Layer, sizes: tuple[int, ...] | None) -> Answer:
     return Answer(data, [title, Facts(facts)])
 
 
+def of_network(text: str, sizes: tuple[int, ...] | None) -> Answer:
+    """The answer for a network: --input is its spatial size, or its shape with the channels first."""
+    from convarith_cli.networks import read_network
+    from convarith_cli.trace import describe, size_maps
+
+    network = read_network(text, sizes)
+    maps = size_maps(network, sizes)
+    spatial = len(maps) if network.ndim is None else network.ndim
+    if sizes is not None and len(sizes) == 1 and spatial > 1:
+        sizes = sizes * spatial
+    output: tuple[int, ...] | None = None
+    if sizes is not None and len(sizes) == spatial and maps:
+        output = tuple(
+            _through(sizes_of_axis, size, name) for (name, sizes_of_axis), size in zip(maps, sizes, strict=True)
+        )
+    elif sizes is not None:
+        output = network.output_shape(sizes, batched=False if network.ndim is None else None)
+    data = {
+        "layer": str(network),
+        "input_size": None if sizes is None else list(sizes),
+        "output_size": None if output is None else list(output),
+        "formula": maps[0][1].formula(maps[0][0]) if maps else None,
+        "unread": None,
+        "input_sizes_for_output": _runs(maps, output) if output is not None and len(output) == len(maps) else None,
+        "back": [],
+    }
+    count = f"{len(network.nodes)} layer{'s' if len(network.nodes) != 1 else ''}"
+    title = count if sizes is None or output is None else f"{count}: {times(sizes)} -> {times(output)}"
+    return Answer(data, [title, *describe(network, maps)])
+
+
+def _runs(maps: list[tuple[str, SizeMap]], output: tuple[int, ...]) -> list[list[dict[str, int | None]]]:
+    """For each axis, the runs of inputs that give this output."""
+    return [[_range(run) for run in along.inputs_for(size).runs] for (_, along), size in zip(maps, output, strict=True)]
+
+
+def _through(sizes: SizeMap, size: int, name: str) -> int:
+    output = sizes(size)
+    if output is None:
+        below, above = sizes.domain.next_to(size)
+        near = " or ".join(str(choice) for choice in (below, above) if choice is not None)
+        nearest_input = f": the nearest that it takes is {near}" if near else ""
+        raise ShapeError(f"the network takes {sizes.domain.words(name)}, not {size}{nearest_input}")
+    return output
+
+
 def _numbers(layer: SpatialLayer, axis: int, size: int | None) -> str:
     letters = layer.letters(axis)
     return layer.formula(axis, **letters, **({} if size is None else {"i": size}))
@@ -179,7 +231,7 @@ def _positions(count: int) -> str:
     return "1 position" if count == 1 else f"{count} positions"
 
 
-def _same(inputs: "SizeRange", output: int) -> str:
+def _same(inputs: SizeRange, output: int) -> str:
     if inputs.last is None:
         return f"{output} comes from {inputs}"
     if inputs.first == inputs.last:
@@ -221,5 +273,5 @@ def _sideways(rows: Sequence[tuple[str, ...]]) -> Table:
     return Table(head, body, numbers=head[1:])
 
 
-def _range(sizes: "SizeRange") -> dict[str, int | None]:
+def _range(sizes: SizeRange) -> dict[str, int | None]:
     return {"first": sizes.first, "last": sizes.last, "step": sizes.step}

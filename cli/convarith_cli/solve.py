@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from convarith.errors import ParameterError
+from convarith.errors import ParameterError, ShapeError
 from convarith.layer import SpatialLayer
 from convarith.solving import find, searched_values
 from convarith.values import read_sizes, times
 from convarith_cli.answer import Answer, Block, Facts, Table
+from convarith_cli.networks import is_network
 from convarith_cli.options import (
     Json,
     LayerArgument,
@@ -57,6 +58,10 @@ def solve(
     the other, simplest first; options fix them (-k 3) or bound them (-k 2..5).
     """
     wanted = read_sizes(output_size, "--output")
+    if is_network(layer) and not given:
+        if input_size is not None:
+            raise ParameterError("a network has its parameters: leave --input out to ask for its inputs")
+        return _of_network(layer, wanted, as_json)
     if input_size is None:
         return _inputs(layer, given, wanted, as_json)
     return _parameters(layer, given, read_sizes(input_size, "--input"), wanted, most, as_json)
@@ -78,6 +83,29 @@ def _inputs(text: str, given: dict[str, Any], wanted: tuple[int, ...], as_json: 
     lines = [("input" if same else f"axis {axis}", str(sizes)) for axis, sizes in enumerate(ranges)]
     title = f"{layer}: which inputs give {times(wanted)}?"
     return Answer(data, [title, Facts(lines[:1] if same else lines)], as_json=as_json)
+
+
+def _of_network(text: str, wanted: tuple[int, ...], as_json: bool) -> Answer:
+    from convarith_cli.networks import read_network
+    from convarith_cli.trace import size_maps
+
+    network = read_network(text, None)
+    maps = size_maps(network, None)
+    if not maps:
+        raise ParameterError("the network has no spatial axes to solve for")
+    if len(wanted) == 1:
+        wanted = wanted * len(maps)
+    if len(wanted) != len(maps):
+        raise ParameterError(f"the network has {len(maps)} spatial axes, got {len(wanted)} sizes: {times(wanted)}")
+    lines, solutions = [], []
+    for (name, sizes), size in zip(maps, wanted, strict=True):
+        found = sizes.inputs_for(size)
+        if not found:
+            raise ShapeError(f"no input gives an output of {size}, as {name} becomes {sizes.formula(name)}")
+        lines.append((name, found.words(name).removeprefix(f"{name} = ")))
+        solutions.append([{"first": run.first, "last": run.last, "step": run.step} for run in found.runs])
+    data = {"layer": str(network), "output_size": list(wanted), "solutions": solutions}
+    return Answer(data, [f"Which inputs give {times(wanted)}?", Facts(lines)], as_json=as_json)
 
 
 def _parameters(

@@ -1,0 +1,105 @@
+"""Reading the NETWORK argument: a file, standard input, text, or a model in Python code."""
+
+import os
+import re
+import sys
+from contextlib import redirect_stdout
+from types import ModuleType
+from typing import Annotated, Any
+
+import typer
+
+from convarith.errors import ConvarithError, ParameterError
+from convarith.network import Network
+from convarith.network_text import parse_network
+
+NETWORK_HELP = (
+    "A file with what print(model) shows or one layer a line, '-' for standard input, the text itself "
+    "('Conv2d(1, 8, 3); ReLU()'), or models.py:Name / package.module:Name, which runs that code."
+)
+
+NetworkArgument = Annotated[str, typer.Argument(metavar="NETWORK", help=NETWORK_HELP, show_default=False)]
+
+_CODE = re.compile(r"(?P<module>[^\s()]+\.py|[A-Za-z_][\w.]*):(?P<name>[A-Za-z_][\w.]*)")
+
+
+def is_network(text: str) -> bool:
+    """Does this argument name a network rather than one layer?"""
+    if text == "-" or ";" in text or "\n" in text or re.match(r"(torch\.)?(nn\.)?Sequential\s*\(", text):
+        return True
+    return "(" not in text and (_CODE.fullmatch(text) is not None or os.path.isfile(text))
+
+
+def read_network(text: str, input_shape: tuple[int, ...] | None) -> Network:
+    """The network of the argument. Raises ConvarithError for what is none."""
+    if text == "-":
+        return parse_network(_decoded(sys.stdin.buffer.read(), "standard input"))
+    if "(" not in text and "\n" not in text:
+        if match := _CODE.fullmatch(text):
+            return _from_code(match["module"], match["name"], input_shape)
+        if os.path.isfile(text):
+            if text.endswith(".py"):
+                raise ParameterError(f"{text} is Python code: name the model in it, as {text}:Model")
+            try:
+                with open(text, "rb") as file:
+                    return parse_network(_decoded(file.read(), text))
+            except OSError as error:
+                raise ConvarithError(f"cannot read {text}: {error.strerror}") from None
+        if os.path.exists(text) or os.sep in text or re.search(r"\.\w+$", text):
+            raise ConvarithError(
+                f"there is no file {text}: give one, '-', layers such as 'Conv2d(1, 8, 3)', or models.py:Name"
+            )
+    return parse_network(text)
+
+
+def _decoded(content: bytes, name: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConvarithError(f"{name} is no UTF-8 text (byte {error.start})") from None
+
+
+def _from_code(module: str, name: str, input_shape: tuple[int, ...] | None) -> Network:
+    from convarith import pytorch
+
+    torch = pytorch.require_torch()
+    where = f"{module}:{name}"
+    with redirect_stdout(sys.stderr):  # what the code prints must not mix with the answer
+        found: Any = _loaded(module)
+        for part in name.split("."):
+            if not hasattr(found, part):
+                names = [word for word, value in vars(found).items() if callable(value) and not word.startswith("_")]
+                raise ParameterError(f"{module} has no {part!r}: it has {', '.join(names) or 'nothing to call'}")
+            found = getattr(found, part)
+        if not isinstance(found, torch.nn.Module):
+            found = _run(found, where)
+        if not isinstance(found, torch.nn.Module):
+            raise ParameterError(f"{where} gives {type(found).__name__}, not a torch.nn.Module")
+        model = pytorch.from_module(found, input_shape)
+    return model if isinstance(model, Network) else Network.chain([model])
+
+
+def _loaded(module: str) -> ModuleType:
+    import importlib.util
+
+    if not module.endswith(".py"):
+        sys.path.insert(0, os.getcwd())
+        return _run(lambda: importlib.import_module(module), module)  # type: ignore[no-any-return]
+    if not os.path.isfile(module):
+        raise ConvarithError(f"there is no file {module}")
+    sys.path.insert(0, os.path.dirname(os.path.abspath(module)))
+    spec = importlib.util.spec_from_file_location(os.path.basename(module)[:-3], module)
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = loaded
+    _run(lambda: spec.loader.exec_module(loaded), module)  # type: ignore[union-attr]
+    return loaded
+
+
+def _run(function: Any, where: str) -> Any:
+    """Call the user's code; whatever it raises becomes one line."""
+    try:
+        return function()
+    except Exception as error:  # noqa: BLE001 - whatever the user's own code raises
+        raise ConvarithError(f"{where} raised {type(error).__name__}: {error}") from None

@@ -1,0 +1,58 @@
+"""Draws the README's picture: `python docs/pictures.py` writes docs/trace.svg."""
+
+import io
+import os
+from pathlib import Path
+
+from convarith_cli.answer import Answer, write_rich
+from convarith_cli.main import answer
+from rich.console import Console
+from rich.terminal_theme import TerminalTheme
+
+COMMAND = ["trace", "docs/autoencoder.txt", "-i", "1x28x28"]
+
+THEME = TerminalTheme(
+    (22, 27, 34),
+    (230, 237, 243),
+    [(72, 79, 88), (255, 123, 114), (63, 185, 80), (210, 153, 34), (88, 166, 255), (188, 140, 255), (57, 197, 207),
+     (177, 186, 196)],
+)  # fmt: skip
+"""Dark enough to read on a light and on a dark page."""
+
+SVG = """<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img">
+<title>convarith trace of an autoencoder</title>
+<style>
+.{unique_id}-matrix {{ font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace;
+  font-size: {char_height}px; line-height: {line_height}px; font-variant-east-asian: full-width; white-space: pre }}
+{styles}
+</style>
+<defs>{lines}</defs>
+<rect fill="#161b22" x="0" y="0" width="{width}" height="{height}" rx="10"/>
+<g transform="translate(14, 14)">
+{backgrounds}
+<g class="{unique_id}-matrix">
+{matrix}
+</g>
+</g>
+</svg>
+"""
+
+
+def main() -> None:
+    """Write the picture beside this file."""
+    os.chdir(Path(__file__).parent.parent)
+    console = Console(record=True, width=112, file=io.StringIO(), force_terminal=True, highlight=False)
+    console.print(f"[bold green]$[/] convarith {' '.join(COMMAND)}\n")
+    outcome = answer(COMMAND)
+    assert isinstance(outcome, Answer)
+    write_rich(outcome.blocks, console)
+    picture = console.export_svg(title="convarith trace of an autoencoder", theme=THEME, code_format=SVG, unique_id="c")
+    target = Path("docs/trace.svg")
+    draft = target.with_suffix(".tmp")
+    draft.write_text("\n".join(line.rstrip() for line in picture.splitlines()) + "\n", encoding="utf-8")
+    draft.replace(target)
+    print(f"{target}: {target.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()
