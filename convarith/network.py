@@ -159,11 +159,13 @@ class Network:
         return ShapeError(message + self._remedy(node, shape[-self.ndim :] if self.ndim else ()) + self._doubt())
 
     def _remedy(self, node: Node, sizes: tuple[int, ...]) -> str:
-        """The input sizes nearest to these at which the network would get past this node."""
+        """The input sizes nearest to these that the network takes, or that at least get past this node."""
         from convarith.symbolic import Sizes
 
         try:
-            domains = Sizes(self, until=node.name).domains
+            domains = self.sizes.domains
+            if not all(domains):
+                domains = Sizes(self, until=node.name).domains
         except (ConvarithError, OverflowError):
             return ""
         near = []

@@ -11,7 +11,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-
 from convarith_cli.main import run
 
 README = Path(__file__).parent.parent / "README.md"
@@ -30,9 +29,7 @@ def printed(command: str, capsys: pytest.CaptureFixture[str]) -> str:
     return captured.out + captured.err
 
 
-def test_every_command_prints_what_is_shown(
-    capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
-) -> None:
+def test_every_command_prints_what_is_shown(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> None:
     text = README.read_text(encoding="utf-8")
     shown = blocks("console")
     assert len(shown) >= 8
