@@ -118,16 +118,19 @@ class SizeMap:
             ) from None
 
         inputs = np.asarray(inputs, dtype=np.int64)
-        outputs = inputs
+        outputs: NDArray[np.int64] = inputs.copy()
         for piece in self.pieces:
-            if isinstance(piece, FloorRule):
-                outputs = outputs + piece.shift if piece.shift else outputs
-                outputs = outputs // piece.step if piece.step > 1 else outputs
-                outputs = outputs * piece.rise if piece.rise != 1 else outputs
-                outputs = outputs + piece.offset if piece.offset else outputs
+            if isinstance(piece, FloorRule):  # in place: the time goes into memory, not into arithmetic
+                outputs += piece.shift
+                if piece.step > 1:
+                    outputs //= piece.step
+                if piece.rise != 1:
+                    outputs *= piece.rise
+                outputs += piece.offset
             else:
                 outputs = np.floor(outputs * piece.factor).astype(np.int64)
-        return np.where(self._accepted(inputs), outputs, np.int64(-1))
+        np.copyto(outputs, -1, where=~self._accepted(inputs))
+        return outputs
 
     def _accepted(self, inputs: NDArray[np.int64]) -> NDArray[np.bool_]:
         import numpy as np

@@ -1,0 +1,134 @@
+"""convarith trace, and shape and solve of a network.
+
+- The text is the golden file of its name, as Markdown too; `pytest --update-golden` rewrites them.
+- --json is a document of its schema, with the numbers of the Python interface.
+- A network is read from a file, from standard input, from text, and from Python code, which then runs.
+- A wrong question is one line with the layer and its place, exit 2.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from command_line import Cli, assert_refused
+from jsonschema import Draft202012Validator
+
+import convarith as ca
+
+GOLDEN = Path(__file__).parent / "golden"
+AUTOENCODER = str(Path(__file__).parent.parent.parent / "docs" / "autoencoder.txt")
+UNET = (
+    "skip: Conv2d(1, 8, 3, padding=1); MaxPool2d(2); Conv2d(8, 8, 3, padding=1); "
+    "up: ConvTranspose2d(8, 8, 2, stride=2); Concat()(up, skip); Conv2d(16, 1, 1)"
+)
+DENSE = "Flatten(); Linear(784, 5); ReLU(); Linear(5, 784); Unflatten(1, (1, 28, 28))"
+
+CALLS: dict[str, list[str]] = {
+    "trace-autoencoder": ["trace", AUTOENCODER, "-i", "1x28x28"],
+    "trace-every-size": ["trace", AUTOENCODER],
+    "trace-markdown": ["trace", UNET, "-i", "1x28x28", "--markdown"],
+    "trace-unet": ["trace", UNET],
+    "trace-dense": ["trace", DENSE, "-i", "1x28x28"],
+    "trace-classifier": ["trace", "Conv2d(1, 8, 3); Flatten(); Linear(5408, 10)", "-i", "1x28x28"],
+    "trace-unequal-axes": ["trace", "Conv2d(1, 1, (3, 5), stride=(1, 2)); ConvTranspose2d(1, 1, 2, 2)", "-i", "1x28x30"],
+    "trace-audio": ["trace", "Conv1d(1, 8, 4, 2, 1); Conv1d(8, 8, 8, 4, 2); ConvTranspose1d(8, 1, 8, 8)", "-i", "1x16000"],
+    "trace-fraction": ["trace", "Upsample(scale_factor=1.5); Conv2d(1, 1, 3)"],
+    "shape-network": ["shape", UNET, "-i", "28x30"],
+    "solve-network": ["solve", "Conv2d(3, 64, 7, 2, 3); MaxPool2d(3, 2, 1)", "-o", "7x8"],
+}  # fmt: skip
+
+SCHEMA = Draft202012Validator(json.loads((files("convarith_cli") / "schemas" / "trace.json").read_text()))
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_text_is_golden(name: str, cli: Cli, update_golden: bool) -> None:
+    result = cli(*CALLS[name])
+    assert (result.exit_code, result.err) == (0, "")
+    golden = GOLDEN / f"{name}.txt"
+    if update_golden:
+        golden.write_text(result.out, encoding="utf-8")
+    assert result.out == golden.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "call", [call for name, call in CALLS.items() if call[0] == "trace" and "--markdown" not in call]
+)
+def test_json_is_a_document_of_the_schema(call: list[str], cli: Cli) -> None:
+    result = cli(*call, "--json")
+    assert (result.exit_code, result.err) == (0, "")
+    document = json.loads(result.out)
+    SCHEMA.validate(document)
+    net = ca.parse_network(Path(call[1]).read_text() if call[1] == AUTOENCODER else call[1])
+    assert document["params"] == net.parameter_count
+    if document["input"] is not None:
+        assert document["output"] == list(net.output_shape(document["input"]))
+        assert document["macs"] == sum(row["macs"] for row in document["layers"]) == net.macs(document["input"])
+        assert [row["layer"] for row in document["layers"]] == [str(node.layer) for node in net.nodes]
+
+
+def test_standard_input(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"Conv2d(1, 8, 5)  # first\nReLU()\n")))
+    assert "1x28x28 -> 8x24x24" in cli("trace", "-", "-i", "1x28x28").out
+
+
+def test_python_code_runs_only_when_named(cli: Cli, tmp_path: Path, torch: object) -> None:
+    code = tmp_path / "models.py"
+    code.write_text(
+        "print('the code ran')\nfrom torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.conv = nn.Conv2d(1, 4, 3)\n"
+        "    def forward(self, x):\n"
+        "        return self.conv(x).relu()\n"
+        "def broken():\n    raise RuntimeError('two\\nlines')\n"
+        "number = 3\n"
+    )
+    result = cli("trace", f"{code}:Net", "-i", "1x28x28", "--json")
+    assert json.loads(result.out)["output"] == [4, 26, 26]
+    assert result.err == "the code ran\n"
+    assert "name the model in it" in assert_refused(cli("trace", str(code)))
+    for name, message in (
+        ("broken", "raised RuntimeError: two lines"), ("Missing", "has no 'Missing': it has"), ("number", "raised TypeError"),
+    ):  # fmt: skip
+        refused = cli("trace", f"{code}:{name}")
+        assert refused.exit_code == 2
+        assert refused.out == ""
+        assert message in refused.err.splitlines()[-1]
+
+
+REFUSED = [
+    (["trace", "nofile.txt"], "there is no file nofile.txt"),
+    (["trace", "models.py:Net"], "there is no file models.py"),
+    (["trace", "Conv2d(1, 8, 3); Conv2d(8, 8, 3, strid=2)"], "line 1, column 34: Conv2d has no parameter 'strid'"),
+    (["trace", "Conv2d(1, 8, 3); Conv2d(4, 8, 3)", "-i", "1x9x9"], "1 (line 1, column 18): Conv2d(4, 8, 3) got 8x7x7"),
+    (["trace", "Conv2d(1, 8, 3); Conv2d(8, 8, 9)", "-i", "1x9x9"], "the nearest input that works has axis 0: 11, axis 1: 11"),
+    (["trace", "a: ReLU()(b); b: ReLU()(a)"], "read each other in a circle: a -> b -> a"),
+    (["trace", "Add()(input, up)"], "its input 'up' is unknown"),
+    (["trace", "Conv2d(1, 8, 3)", "-i", "28x"], "--input '28x' is no size"),
+    (["trace", "Conv2d(1, 8, 3)", "-i", "28"], "the network takes 3 sizes, channels first, or 4 with a batch: got 1"),
+    (["trace", ""], "there is no layer in this text"),
+    (["trace"], "Missing argument"),
+    (["solve", UNET, "-o", "27"], "no input gives an output of 27, as H becomes 2*floor(H/2)"),
+    (["solve", UNET, "-o", "28", "-i", "28"], "leave --input out"),
+    (["solve", UNET, "-o", "1x2x3"], "the network has 2 spatial axes, got 3 sizes"),
+    (["shape", UNET, "-i", "29"], "the network takes H = 0 (mod 2), H >= 2, not 29: the nearest that it takes is 28 or 30"),
+    (["shape", DENSE, "-i", "3"], "Linear expects 784 features"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "message"), REFUSED)
+def test_a_wrong_question_is_one_line(call: list[str], message: str, cli: Cli) -> None:
+    assert message in assert_refused(cli(*call))
+
+
+def test_a_file_that_is_no_text(cli: Cli, tmp_path: Path) -> None:
+    binary = tmp_path / "model.bin"
+    binary.write_bytes(b"\xff\xfe\x00")
+    assert "is no UTF-8 text (byte 0)" in assert_refused(cli("trace", str(binary)))
+    assert "there is no file" in assert_refused(cli("trace", str(tmp_path)))
