@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from convarith import pytorch as pytorch
     from convarith.adaptive import AdaptiveAvgPool, AdaptiveMaxPool, FractionalMaxPool
     from convarith.convolution import Conv
-    from convarith.dense import GLU, Flatten, Linear, Unflatten
+    from convarith.dense import GLU, Flatten, Linear, Narrow, Permute, Unflatten
     from convarith.elementwise import Elementwise
     from convarith.folding import Fold, Unfold
     from convarith.layer import Layer
@@ -53,11 +53,13 @@ __all__ = [
     "MaxUnpool",
     "MissingDependencyError",
     "Multiply",
+    "Narrow",
     "Network",
     "Node",
     "Pad",
     "ParameterError",
     "ParseError",
+    "Permute",
     "PixelShuffle",
     "PixelUnshuffle",
     "ShapeError",

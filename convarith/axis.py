@@ -72,8 +72,14 @@ class FloorRule(NamedTuple):
         return with_constant(inner if self.rise == 1 else f"{self.rise}*{inner}", constant)
 
 
+MOST_DENOMINATOR = 2**16
+"""Factors with a larger denominator count as real numbers, rounded as torch rounds them."""
+
+
 class ScaleRule(NamedTuple):
     """o = floor(i * factor), the product taken in double precision as torch takes it: 0.29 * 100 gives 28.
+
+    Where the factor is a short binary fraction, as 1.5 is 3/2, that product is exact, here for any size.
 
     >>> rule = ScaleRule(0.29)
     >>> rule(100), str(rule.inputs_for(28)), rule.formula()
@@ -86,8 +92,22 @@ class ScaleRule(NamedTuple):
 
     def __call__(self, size: int) -> int | None:
         """The output size, or None where the layer refuses this input size."""
-        if size < self.minimum:
-            return None
+        return None if size < self.minimum else self._product(size)
+
+    @property
+    def fraction(self) -> tuple[int, int] | None:
+        """(numerator, denominator) of a factor that is a short binary fraction.
+
+        >>> ScaleRule(1.5).fraction, ScaleRule(0.29).fraction
+        ((3, 2), None)
+        """
+        numerator, denominator = self.factor.as_integer_ratio()
+        return (numerator, denominator) if denominator <= MOST_DENOMINATOR else None
+
+    def _product(self, size: int) -> int | None:
+        if self.fraction:
+            numerator, denominator = self.fraction
+            return size * numerator // denominator
         product = _as_float(size) * self.factor
         return floor(product) if isfinite(product) else None
 
@@ -96,7 +116,8 @@ class ScaleRule(NamedTuple):
         low, high = self.minimum, max(self.minimum, 2 * floor(min(_as_float(size) / self.factor, 1e300)) + 2)
         while low < high:
             middle = (low + high) // 2
-            if floor(_as_float(middle) * self.factor) >= size:
+            product = self._product(middle)
+            if product is None or product >= size:
                 high = middle
             else:
                 low = middle + 1

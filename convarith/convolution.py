@@ -9,12 +9,7 @@ from convarith.axis import AxisRule, FloorRule
 from convarith.errors import ParameterError, ShapeError
 from convarith.layer import Layer
 from convarith.values import Ints, integer, nearest, side, spread
-from convarith.window import WindowLayer, window_too_large
-
-PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
-
-Padding = str | int | tuple[int | tuple[int, int], ...]
-"""'same', 'valid', one number for both sides of every axis, or one an axis: a number or a pair (before, after)."""
+from convarith.window import PADDING_MODES, Padding, WindowLayer, window_too_large
 
 
 class ConvolutionLayer(WindowLayer):

@@ -1,4 +1,4 @@
-"""Layers that see no positions: Linear, Flatten, Unflatten, GLU."""
+"""Layers that see no positions: Linear, Flatten, Unflatten, Permute, Narrow, GLU."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -150,6 +150,74 @@ class Unflatten(Layer):
         elif given != size:
             raise ShapeError(f"Unflatten to {sizes} makes {given}, but the axis has {size}")
         return (*shape[:axis], *sizes, *shape[axis + 1 :])
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Permute(Layer):
+    """The axes in another order: torch.permute. `dims` names the batch too; torch has no module for it.
+
+    >>> import convarith as ca
+    >>> ca.Permute(dims=(0, 2, 3, 1)).output_shape((1, 96, 7, 7))
+    (1, 7, 7, 96)
+    """
+
+    dims: tuple[int, ...]
+
+    kind: ClassVar[str] = "permute"
+    torch_name: ClassVar[str] = "Permute"
+    rule_text: ClassVar[str] = "the axes in the order dims"
+    signature: ClassVar[tuple[str, ...]] = ("dims",)
+    leading: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        dims = per_axis(self.dims, "dims")
+        if not isinstance(dims, tuple):
+            raise ParameterError(f"dims must be a tuple of integers, got {dims!r}")
+        settled = tuple(dim % len(dims) if -len(dims) <= dim < len(dims) else dim for dim in dims)
+        if sorted(settled) != list(range(len(dims))):
+            raise ParameterError(f"dims is {dims}: it must name each axis from 0 to {len(dims) - 1} once")
+        object.__setattr__(self, "dims", settled)
+
+    def _short(self, value: object) -> object:
+        return value
+
+    def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(shape) != len(self.dims):
+            raise ShapeError(f"Permute orders {len(self.dims)} axes, got {len(shape)}: {times(shape)}")
+        return tuple(shape[dim] for dim in self.dims)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Narrow(Layer):
+    """A part of the channels: torch.narrow along axis 1, and each piece of torch.chunk. torch has no module for it.
+
+    >>> import convarith as ca
+    >>> ca.Narrow(start=32, length=32).output_shape((1, 64, 7, 7))
+    (1, 32, 7, 7)
+    """
+
+    start: int
+    length: int
+
+    kind: ClassVar[str] = "narrow"
+    torch_name: ClassVar[str] = "Narrow"
+    rule_text: ClassVar[str] = "the channels from start on, as many as length"
+    signature: ClassVar[tuple[str, ...]] = ("start", "length")
+    leading: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        for name, least in (("start", 0), ("length", 1)):
+            value = integer(getattr(self, name), name)
+            if value < least:
+                raise ParameterError(f"{name} is {value}: it must be at least {least}")
+            object.__setattr__(self, name, value)
+
+    def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(shape) < 2:
+            raise ShapeError(f"Narrow takes (N, C, ...), got {times(shape)}")
+        if shape[1] < self.start + self.length:
+            raise ShapeError(f"Narrow reads channels {self.start} to {self.start + self.length - 1} of {shape[1]}")
+        return (shape[0], self.length, *shape[2:])
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -44,10 +44,15 @@ def _batch_norm(*counts: int) -> Callable[[Arguments, tuple[int, ...]], str | No
     def check(arguments: Arguments, shape: tuple[int, ...]) -> str | None:
         features = arguments["num_features"]
         wrong = _axes(*counts)(arguments, shape)
-        kept = arguments["affine"] or arguments["track_running_stats"]
-        if wrong or features is None or not kept or shape[1] == features or 0 in shape:
-            return wrong  # torch does not look at an empty input
-        return f"expects {features} channels (num_features), got {shape[1]}"
+        if wrong:
+            return wrong
+        tracked = arguments["track_running_stats"]
+        if not tracked and shape[0] * prod(shape[2:]) == 1:
+            return "needs more than one value a channel: a single value has no variance"
+        checked = features is not None and (arguments["affine"] or tracked) and 0 not in shape
+        if checked and shape[1] != features:  # torch does not look at an empty input
+            return f"expects {features} channels (num_features), got {shape[1]}"
+        return None
 
     return check
 
@@ -57,7 +62,9 @@ def _instance_norm(ndim: int) -> Callable[[Arguments, tuple[int, ...]], str | No
         if len(shape) not in (ndim + 1, ndim + 2):
             return f"takes {ndim + 1} or {ndim + 2} axes"
         channels, features = shape[-ndim - 1], arguments["num_features"]
-        if features is not None and arguments["affine"] and channels != features:
+        # torch compares its statistics with the input only where there are values
+        checked = arguments["affine"] or (arguments["track_running_stats"] and 0 not in shape)
+        if features is not None and checked and channels != features:
             return f"expects {features} channels (num_features), got {channels}"
         if arguments["affine"] and len(shape) == ndim + 2 and shape[0] == 0:
             return "refuses an empty batch"

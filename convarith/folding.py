@@ -56,6 +56,7 @@ class Unfold(_Blocks):
     stride: Ints = 1
 
     kind: ClassVar[str] = "unfold"
+    rule_text: ClassVar[str] = "every block of the height and width becomes one column"
     torch_name: ClassVar[str] = "Unfold"
     signature: ClassVar[tuple[str, ...]] = ("kernel_size", "dilation", "padding", "stride")
     source: ClassVar[str] = "torch.nn.Unfold: the columns are the product over both axes"
@@ -101,6 +102,7 @@ class Fold(_Blocks):
     stride: Ints
 
     kind: ClassVar[str] = "fold"
+    rule_text: ClassVar[str] = "the columns are summed back into a map of output_size"
     torch_name: ClassVar[str] = "Fold"
     signature: ClassVar[tuple[str, ...]] = ("output_size", "kernel_size", "dilation", "padding", "stride")
     fields_of: ClassVar[dict[str, str]] = {"output_size": "target"}

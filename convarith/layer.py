@@ -226,6 +226,13 @@ class SpatialLayer(Layer):
             return shape_of(input_size, "input size")
         return (integer(input_size, "input size"),) * (self.ndim or 1)
 
+    def _asked(self, input_size: int | Sequence[int], output_size: Sequence[int]) -> list[tuple[int, int]]:
+        """(input, output that is asked for) of every axis, where a layer's forward may be asked for a size."""
+        inputs, wanted = self._sizes(input_size), shape_of(output_size, "output_size")
+        if len(wanted) != len(self.rules(len(inputs))):
+            raise ShapeError(f"output_size {times(wanted)} has {len(wanted)} sizes, the input {len(inputs)}")
+        return list(zip(inputs, wanted, strict=True))
+
     def _refusal(self, axis: int, size: int, least: int) -> str:
         """Why this axis cannot have this size, and what would help; `least` is the smallest that is taken."""
         return f"the input is {size}: it must be at least {least}"

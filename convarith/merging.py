@@ -54,6 +54,7 @@ class Multiply(Add):
     (1, 64, 28, 28)
     """
 
+    kind: ClassVar[str] = "multiply"
     torch_name: ClassVar[str] = "Multiply"
 
 

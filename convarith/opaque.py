@@ -42,7 +42,13 @@ class Opaque(Layer):
         if tuple(shape[1:] for shape in given) != tuple(shape[1:] for shape in self.recorded_inputs):
             seen = " and ".join(map(times, self.recorded_inputs))
             raise ShapeError(f"{self.operation} is not known here: its output was recorded for {seen} only")
-        return (given[0][0], *self.recorded_output[1:]) if given else self.recorded_output
+        if not given or given[0] == self.recorded_inputs[0]:
+            return self.recorded_output
+        if self.recorded_output[:1] != self.recorded_inputs[0][:1]:
+            raise ShapeError(
+                f"{self.operation} is not known here: it was recorded for a batch of {self.recorded_inputs[0][0]} only"
+            )
+        return (given[0][0], *self.recorded_output[1:])
 
     def __str__(self) -> str:
         return f"{self.operation}(...)"

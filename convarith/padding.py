@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from convarith.axis import AxisRule, FloorRule
-from convarith.convolution import PADDING_MODES, Padding
 from convarith.errors import ParameterError, ShapeError
 from convarith.layer import Layer, SpatialLayer
 from convarith.values import integer, nearest, side, times
+from convarith.window import PADDING_MODES, Padding
 
 CLASS_OF_MODE = dict(zip(PADDING_MODES, ("ZeroPad", "ReflectionPad", "ReplicationPad", "CircularPad"), strict=True))
 

@@ -9,9 +9,12 @@ from convarith.errors import MissingDependencyError, ParameterError
 from convarith.layer import Layer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import ModuleType
 
     from torch import Tensor, nn
+
+    from convarith.network import Network
 
 
 def require_torch() -> ModuleType:
@@ -25,26 +28,63 @@ def require_torch() -> ModuleType:
     return torch
 
 
-def from_module(module: nn.Module) -> Layer:
-    """The layer of a torch module.
+def from_module(module: nn.Module, input_shape: Sequence[int] | None = None) -> Layer | Network:
+    """A torch module: its layer where it is a single one that is known, the network of its graph otherwise.
 
-    Raises ParameterError for a module that is no single layer, MissingDependencyError without torch.
+    The graph is traced symbolically; modules of torch.nn and torch's functions become nodes, named as torch names
+    modules ('encoder.0'; a module that is called twice gets a suffix, and its parameters are counted twice).
+    Arithmetic with numbers leaves no node. Sizes that are taken from another tensor become MatchSize.
+
+    With `input_shape` (channels first, a batch may be left out) the model also runs once on zeros, in evaluation
+    mode, so that the shape at every node is known and compared; an operation that is not known, or disagrees, becomes
+    Opaque. A model that cannot be traced is recorded from that run. The module is left as it was.
+
+    Weights that the model passes to a function count as its parameters; other tensors it holds do not, and the
+    network's remarks name them. Of several outputs the first is followed.
+
+    Raises ParameterError where a shape is needed and `input_shape` is not given, ShapeError where the model refuses
+    it, MissingDependencyError without torch.
 
     >>> from torch import nn
     >>> from_module(nn.Conv2d(1, 16, 3, stride=2))
     Conv2d(1, 16, 3, stride=2)
+    >>> print(from_module(nn.Sequential(nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU()), nn.MaxPool2d(2))))
+    0.0: Conv2d(1, 8, 3)
+    0.1: ReLU()
+    1: MaxPool2d(kernel_size=2)
     """
-    require_torch()
+    torch = require_torch()
+    if not isinstance(module, torch.nn.Module):
+        raise ParameterError(f"{type(module).__name__} is no torch.nn.Module: give an instance of one")
+    layer = layer_of(module)
+    if layer is not None:
+        return layer
+    from convarith.torch_graph import network_of
+
+    return network_of(module, input_shape)
+
+
+def layer_of(module: nn.Module) -> Layer | None:
+    """The layer of a module of torch.nn, or of a class that inherits its forward; None where it is none that is known.
+
+    Raises ParameterError for parameters that are refused here.
+
+    >>> from torch import nn
+    >>> layer_of(nn.MaxPool2d(2)), layer_of(nn.LSTM(2, 3))
+    (MaxPool2d(kernel_size=2), None)
+    """
     for cls in type(module).__mro__:
         name = cls.__name__
         if not cls.__module__.startswith("torch.nn"):
+            if {"forward", "_conv_forward", "__call__"} & cls.__dict__.keys():
+                return None
             continue
         try:
             _, _, _, parameters = resolve(name)
         except KeyError:
             continue
         return build(name, {word: _value(module, word) for word in parameters if hasattr(module, word)})
-    raise ParameterError(f"{type(module).__name__} is no single layer that is known here")
+    return None
 
 
 def _value(module: nn.Module, word: str) -> Any:

@@ -1,15 +1,16 @@
 """Which input positions an output position sees, along one axis.
 
 A field is kept for every phase: behind a transposed or an upsampling layer neighbouring outputs see different numbers
-of inputs. Positions in the padding count as if the input went on there.
+of inputs. Positions in the padding count as if the input went on there. Each axis is followed by
+itself, and channels are not kept apart: an output counts as seeing what any channel below it sees.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor, gcd, lcm
+from typing import NamedTuple
 
 from convarith.layer import Layer
 
@@ -17,8 +18,7 @@ MOST_PHASES = 20_000
 """Beyond this many phases a field is no longer followed."""
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """The fields of one axis: output u sees the inputs low[u % P] + shift * (u // P) to high[u % P] + ...
 
     Attributes:
@@ -121,8 +121,7 @@ POINT = Field((0,), (0,), 1)
 """An input position sees itself."""
 
 
-@dataclass(frozen=True)
-class Taps:
+class Taps(NamedTuple):
     """The inputs one layer's outputs read: seen(u + phases) = seen(u) moved by `shift`."""
 
     phases: int
@@ -215,6 +214,7 @@ def _upsample(layer: Layer, axis: int, size: int, output: int) -> Taps | None:
 _BY_KIND: dict[str, Callable[[Layer, int, int, int], Taps | None]] = {
     "elementwise": _same,
     "glu": _same,
+    "narrow": _same,
     "conv": _window,
     "max-pool": _window,
     "avg-pool": _window,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SEARCH_LIMIT = 65_536
+SEARCH_LIMIT = 16_384
 """Where there is no closed form, inputs up to this size are tried one by one."""
 
 
@@ -41,8 +41,8 @@ def merged(first: FloorRule, second: FloorRule) -> FloorRule | None:
 def simplified(rules: tuple[AxisRule, ...]) -> tuple[AxisRule, ...]:
     """The same function in as few rules as possible, their domains left aside."""
     pieces: list[AxisRule] = []
-    for rule in rules:
-        pieces.append(FloorRule(*rule[:4]) if isinstance(rule, FloorRule) else ScaleRule(rule.factor, 0))
+    for piece in [piece for rule in rules for piece in _plain(rule)]:
+        pieces.append(piece)
         while len(pieces) > 1:
             before, last = pieces[-2:]
             if not (isinstance(before, FloorRule) and isinstance(last, FloorRule)):
@@ -60,12 +60,22 @@ def simplified(rules: tuple[AxisRule, ...]) -> tuple[AxisRule, ...]:
     return tuple(pieces)
 
 
+def _plain(rule: AxisRule) -> tuple[AxisRule, ...]:
+    """A rule without its domain. A factor such as 1.5 is the fraction 3/2, its product exact: floor(3*i/2)."""
+    if isinstance(rule, FloorRule):
+        return (FloorRule(*rule[:4]),)
+    if rule.fraction is None:
+        return (ScaleRule(rule.factor, 0),)
+    numerator, denominator = rule.fraction
+    return (FloorRule(rise=numerator), FloorRule(step=denominator))
+
+
 class SizeMap:
     """The output size along one axis as a function of the input size.
 
     The function is a chain of rules in their simplest form, the domain a set of sizes; both are exact for every size,
-    however large. Only an interpolation by a fractional factor has no period: there the closed form ends, and
-    questions about all sizes are answered up to SEARCH_LIMIT.
+    however large. Only an interpolation by a factor such as 0.29, which is no binary fraction, has no period: there the
+    closed form ends, and questions about all sizes are answered up to SEARCH_LIMIT.
 
     >>> import convarith as ca
     >>> net = ca.parse_network("Conv2d(1, 8, 4, stride=2); Conv2d(8, 8, 3, stride=2); ConvTranspose2d(8, 8, 4, 4)")
@@ -135,15 +145,21 @@ class SizeMap:
     def _accepted(self, inputs: NDArray[np.int64]) -> NDArray[np.bool_]:
         import numpy as np
 
-        accepted = np.zeros(inputs.shape, dtype=bool)
-        for each in self.domain.runs:
-            inside = inputs >= each.first
-            if each.last is not None:
-                inside &= inputs <= each.last
-            if each.step > 1:
-                inside &= (inputs - each.first) % each.step == 0
-            accepted = inside if len(self.domain.runs) == 1 else accepted | inside
+        if not self.domain.points and len(self.domain.longer) == 1:
+            return self._inside(inputs, self.domain.longer[0])
+        accepted: NDArray[np.bool_] = np.isin(inputs, list(self.domain.points))
+        for each in self.domain.longer:
+            accepted |= self._inside(inputs, each)
         return accepted
+
+    @staticmethod
+    def _inside(inputs: NDArray[np.int64], each: SizeRange) -> NDArray[np.bool_]:
+        inside: NDArray[np.bool_] = inputs >= each.first
+        if each.last is not None:
+            inside &= inputs <= each.last
+        if each.step > 1:
+            inside &= (inputs - each.first) % each.step == 0
+        return inside
 
     @property
     def exact(self) -> bool:

@@ -84,9 +84,12 @@ class SizeSet:
         self.runs = tuple(sorted(runs, key=lambda each: (each.first, each.step)))
         if len(self.runs) > MOST_RUNS:
             raise OverflowError(f"{len(self.runs):,} runs of sizes")
+        self.points = frozenset(each.first for each in self.runs if each.first == each.last)
+        """The runs of one size; there may be thousands, behind a fractional factor."""
+        self.longer = tuple(each for each in self.runs if each.first != each.last)
 
     def __contains__(self, size: int) -> bool:
-        return any(size in each for each in self.runs)
+        return size in self.points or any(size in each for each in self.longer)
 
     def __bool__(self) -> bool:
         return bool(self.runs)
@@ -121,10 +124,12 @@ class SizeSet:
 
     def __and__(self, other: "SizeSet") -> "SizeSet":
         """The sizes in both."""
-        if len(self.runs) * len(other.runs) > 20 * MOST_RUNS:
+        if len(self.longer) * len(other.longer) > 20 * MOST_RUNS:
             raise OverflowError("too many runs of sizes")
-        pairs = (common(one, each) for one in self.runs for each in other.runs)
-        return SizeSet(each for each in pairs if each is not None)
+        shared = {size for size in self.points if size in other} | {size for size in other.points if size in self}
+        runs = [SizeRange(size, size) for size in shared]
+        pairs = (common(one, each) for one in self.longer for each in other.longer)
+        return SizeSet(runs + [each for each in pairs if each is not None])
 
     def __iter__(self) -> Iterator[int]:
         """The sizes, smallest first; without end where the set has none.

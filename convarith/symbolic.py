@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from convarith.axis import AxisRule, FloorRule
 from convarith.dense import axis_of
@@ -18,22 +17,19 @@ if TYPE_CHECKING:
     from convarith.network import Network
 
 
-@dataclass(frozen=True)
-class AxisSize:
+class AxisSize(NamedTuple):
     """The size of one input axis, taken through a chain of rules."""
 
     axis: int
     rules: tuple[AxisRule, ...] = ()
 
 
-@dataclass(frozen=True)
-class Product:
+class Product(NamedTuple):
     """The product of several sizes: what a Flatten makes."""
 
     factors: tuple[Dim, ...]
 
 
-@dataclass(frozen=True)
 class Unknown:
     """A size of which nothing is known beforehand."""
 
@@ -42,8 +38,7 @@ Dim = int | AxisSize | Product | Unknown
 BATCH = Unknown()
 
 
-@dataclass(frozen=True)
-class Tie:
+class Tie(NamedTuple):
     """Axes tied together: the product of these sizes must be `value` at this node, or must not where `excluded`."""
 
     node: str
@@ -87,10 +82,13 @@ class Sizes:
     def _through(self, layer: Layer, given: list[tuple[Dim, ...]]) -> tuple[Dim, ...]:
         special: dict[str, Callable[[Layer, list[tuple[Dim, ...]]], tuple[Dim, ...]]] = {
             "add": self._add,
+            "multiply": self._add,
             "concat": self._concat,
             "match-size": self._match,
             "flatten": self._flatten,
             "unflatten": self._unflatten,
+            "permute": self._permute,
+            "narrow": self._part,
             "linear": self._linear,
             "glu": self._glu,
             "fold": self._fold,
@@ -209,6 +207,18 @@ class Sizes:
         if -1 not in sizes:
             self._must_be(size, prod(sizes))
         return (*shape[:axis], *(Unknown() if each == -1 else each for each in sizes), *shape[axis + 1 :])
+
+    def _permute(self, layer: Layer, given: list[tuple[Dim, ...]]) -> tuple[Dim, ...]:
+        dims: tuple[int, ...] = layer.dims  # type: ignore[attr-defined]
+        if len(given[0]) != len(dims):
+            raise ShapeError(f"it orders {len(dims)} axes, but the input has {len(given[0])}")
+        return tuple(given[0][dim] for dim in dims)
+
+    def _part(self, layer: Layer, given: list[tuple[Dim, ...]]) -> tuple[Dim, ...]:
+        batch, channels, *positions = given[0]
+        if isinstance(channels, int):
+            layer.output_shape((1, channels))
+        return (batch, layer.length, *positions)  # type: ignore[attr-defined]
 
     def _linear(self, layer: Layer, given: list[tuple[Dim, ...]]) -> tuple[Dim, ...]:
         shape = given[0]

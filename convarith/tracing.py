@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from convarith.errors import ConvarithError, ParameterError
 from convarith.layer import Layer
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from convarith.network import Network, Node
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One layer of a network at one input.
 
     Attributes:
@@ -43,8 +41,7 @@ class Row:
     macs: int
 
 
-@dataclass(frozen=True)
-class Trace:
+class Trace(NamedTuple):
     """All rows of a network at one input."""
 
     input: tuple[int, ...]
@@ -78,15 +75,49 @@ def trace(network: Network, input_shape: tuple[int, ...], with_batch: bool | Non
     ndim = len(input_shape) - 1 - batched
     fields: dict[str, Fields] = {"input": (POINT,) * ndim}
     given = {"input": input_shape, **shapes}
+    orders: dict[str, Order] = {"input": None}
     rows = []
     for node in network.nodes:
         inputs = [given[name] for name in node.inputs]
         output = shapes[node.name]
-        seen = _fields(node, [fields[name] for name in node.inputs], inputs, output, 1 + batched)
+        before = [orders[name] for name in node.inputs]
+        order = orders[node.name] = _order(node.layer, before)
+        if node.layer.kind == "permute" or (node.layer.kind == "linear" and order):
+            seen = fields[node.inputs[0]]
+        elif any(before) and not order:
+            seen = (None,) * (len(output) - 1 - batched)
+        else:
+            seen = _fields(node, [fields[name] for name in node.inputs], inputs, output, 1 + batched)
         fields[node.name] = seen
         full = [shape if batched else (1, *shape) for shape in inputs]
-        rows.append(_row(node, seen, input_shape[1 + batched :], output, 1 + batched, node.layer.macs(*full)))
+        sizes, counts = input_shape[1 + batched :], _in_order(output, order, batched)[1 + batched :]
+        rows.append(_row(node, seen, sizes, output, counts, node.layer.macs(*full)))
     return Trace(input_shape, tuple(rows))
+
+
+Order = tuple[int, ...] | None
+"""Behind a Permute: which axis, batch included, stands at each place. None: all where torch's layers have them."""
+
+
+def _order(layer: Layer, before: list[Order]) -> Order:
+    """The order behind a layer; it is lost where a layer does not keep the places apart."""
+    first = before[0]
+    if layer.kind == "permute":
+        dims: tuple[int, ...] = layer.dims  # type: ignore[attr-defined]
+        order = tuple(first[dim] for dim in dims) if first else dims
+        return None if order == tuple(range(len(dims))) else order
+    channels_last = layer.kind == "linear" and first is not None and first[-1] == 1
+    same = layer.kind in ("add", "multiply") and len(set(before)) == 1
+    return first if layer.kind == "elementwise" or channels_last or same else None
+
+
+def _in_order(shape: tuple[int, ...], order: Order, batched: bool) -> tuple[int, ...]:
+    """A shape with its axes back where torch's layers have them."""
+    if order is None:
+        return shape
+    full = shape if batched else (1, *shape)
+    back = tuple(full[order.index(axis)] for axis in range(len(full)))
+    return back if batched else back[1:]
 
 
 def _is_batched(network: Network, input_shape: tuple[int, ...]) -> bool:
@@ -125,7 +156,7 @@ def _fields(
 
 
 def _row(
-    node: Node, fields: Fields, sizes: tuple[int, ...], output: tuple[int, ...], lead: int, macs: int
+    node: Node, fields: Fields, sizes: tuple[int, ...], output: tuple[int, ...], counts: tuple[int, ...], macs: int
 ) -> Row:  # fmt: skip
     try:
         params = node.layer.parameter_count
@@ -142,7 +173,7 @@ def _row(
         start=tuple(None if field is None else field.start for field in fields),
         alignment=tuple(
             _alignment(field, count, size)
-            for field, count, size in zip(fields, output[lead:], (*sizes, *(0,) * len(output)), strict=False)
+            for field, count, size in zip(fields, counts, (*sizes, *(0,) * len(output)), strict=False)
         ),
         params=params,
         macs=macs,

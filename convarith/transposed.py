@@ -9,7 +9,7 @@ from convarith.axis import AxisRule, FloorRule
 from convarith.convolution import Conv, ConvolutionLayer
 from convarith.errors import ParameterError, ShapeError
 from convarith.layer import Layer
-from convarith.values import Ints, shape_of, times
+from convarith.values import Ints
 from convarith.window import WindowLayer
 
 
@@ -99,16 +99,14 @@ class ConvTranspose(ConvolutionLayer):
         """
         if output_size is None:
             return super().output_size(input_size)
-        inputs, wanted = self._sizes(input_size), shape_of(output_size, "output_size")
-        if len(wanted) != len(self.rules(len(inputs))):
-            raise ShapeError(f"output_size {times(wanted)} has {len(wanted)} sizes, the input {len(inputs)}")
-        for axis, (size, target) in enumerate(zip(inputs, wanted, strict=True)):
+        asked = self._asked(input_size, output_size)
+        for axis, (size, target) in enumerate(asked):
             stride = self.at("stride", axis)
             least = stride * (size - 1) + self._constant(axis) - self.at("output_padding", axis)
             if size < 1 or target < 1 or not least <= target < least + stride:
                 reach = f"{max(1, least)} to {least + stride - 1}"
                 raise ShapeError(f"{self.name}, axis {axis}: output_size {target} is out of reach, choose from {reach}")
-        return wanted
+        return tuple(target for _, target in asked)
 
     def letters(self, axis: int) -> dict[str, int]:
         """i, k, s, p, d and op, the output padding."""

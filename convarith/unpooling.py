@@ -7,7 +7,7 @@ from typing import ClassVar
 from convarith.axis import AxisRule, FloorRule
 from convarith.errors import ShapeError
 from convarith.layer import SpatialLayer
-from convarith.values import Ints, shape_of, times
+from convarith.values import Ints
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -64,15 +64,13 @@ class MaxUnpool(SpatialLayer):
         """
         if output_size is None:
             return super().output_size(input_size)
-        inputs, wanted = self._sizes(input_size), shape_of(output_size, "output_size")
-        if len(wanted) != len(self.rules(len(inputs))):
-            raise ShapeError(f"output_size {times(wanted)} has {len(wanted)} sizes, the input {len(inputs)}")
-        for axis, (size, target) in enumerate(zip(inputs, wanted, strict=True)):
+        asked = self._asked(input_size, output_size)
+        for axis, (size, target) in enumerate(asked):
             plain, stride = self._plain(axis, size), self.at("stride", axis)
             if size < 1 or not plain - stride < target < plain + stride:
                 reach = f"{max(0, plain - stride + 1)} to {plain + stride - 1}"
                 raise ShapeError(f"{self.name}, axis {axis}: output_size {target} is out of reach, choose from {reach}")
-        return wanted
+        return tuple(target for _, target in asked)
 
     def letters(self, axis: int) -> dict[str, int]:
         """i, k, s and p."""

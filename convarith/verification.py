@@ -478,7 +478,7 @@ class _Draw:
         at = min(1, len(shape))
         shape = (*shape[:at], channels + (self.rng.random() < 0.1), *shape[at:])
         if name in ("BatchNorm", "InstanceNorm"):
-            settings = self.some(affine=self.rng.random() < 0.5)
+            settings = self.some(affine=self.rng.random() < 0.5, track_running_stats=self.rng.random() < 0.5)
             return Case(f"{name}{ndim}d", {"num_features": channels} | settings, shape)
         if name == "GroupNorm":
             return Case(name, {"num_groups": self.likely(1, 3, 0), "num_channels": channels}, shape)

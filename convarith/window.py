@@ -6,6 +6,11 @@ from typing import ClassVar
 from convarith.layer import SpatialLayer
 from convarith.values import Ints
 
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
+Padding = str | int | tuple[int | tuple[int, int], ...]
+"""'same', 'valid', one number for both sides of every axis, or one an axis: a number or a pair (before, after)."""
+
 
 class WindowLayer(SpatialLayer):
     """A window of k taps, d apart, that moves by s over the input and its padding."""

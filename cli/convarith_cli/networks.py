@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from convarith.errors import ConvarithError, ParameterError
+from convarith.errors import ConvarithError, ParameterError, ShapeError
 from convarith.network import Network
 from convarith.network_text import parse_network
 
@@ -62,6 +62,8 @@ def _decoded(content: bytes, name: str) -> str:
 def _from_code(module: str, name: str, input_shape: tuple[int, ...] | None) -> Network:
     from convarith import pytorch
 
+    if module.endswith(".py") and not os.path.isfile(module):
+        raise ConvarithError(f"there is no file {module}")
     torch = pytorch.require_torch()
     where = f"{module}:{name}"
     with redirect_stdout(sys.stderr):  # what the code prints must not mix with the answer
@@ -75,7 +77,10 @@ def _from_code(module: str, name: str, input_shape: tuple[int, ...] | None) -> N
             found = _run(found, where)
         if not isinstance(found, torch.nn.Module):
             raise ParameterError(f"{where} gives {type(found).__name__}, not a torch.nn.Module")
-        model = pytorch.from_module(found, input_shape)
+        try:
+            model = pytorch.from_module(found, input_shape)
+        except ShapeError:  # the model refuses this input: the network without it can say where, and what would do
+            model = pytorch.from_module(found)
     return model if isinstance(model, Network) else Network.chain([model])
 
 
@@ -85,15 +90,13 @@ def _loaded(module: str) -> ModuleType:
     if not module.endswith(".py"):
         sys.path.insert(0, os.getcwd())
         return _run(lambda: importlib.import_module(module), module)  # type: ignore[no-any-return]
-    if not os.path.isfile(module):
-        raise ConvarithError(f"there is no file {module}")
     sys.path.insert(0, os.path.dirname(os.path.abspath(module)))
     spec = importlib.util.spec_from_file_location(os.path.basename(module)[:-3], module)
     assert spec is not None
     assert spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = loaded
-    _run(lambda: spec.loader.exec_module(loaded), module)  # type: ignore[union-attr]
+    _run(lambda: spec.loader.exec_module(loaded), module)
     return loaded
 
 

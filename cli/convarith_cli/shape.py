@@ -124,9 +124,11 @@ def spatial(layer: SpatialLayer, sizes: tuple[int, ...] | None) -> Answer:
 
 
 def whole_shape(layer: Layer, sizes: tuple[int, ...] | None) -> Answer:
-    """The answer for a layer that mixes axes: --input is then the whole shape."""
-    output = None if sizes is None else layer.output_shape(sizes)
-    facts = [("rule", layer.rule_text or getattr(layer, "source", ""))]
+    """The answer for a layer that mixes axes."""
+    output = None
+    if sizes is not None:  # Fold and Unfold go between positions and columns, the others change whole shapes
+        output = layer.output_size(sizes) if isinstance(layer, SpatialLayer) else layer.output_shape(sizes)
+    facts = [("rule", layer.rule_text)]
     data: dict[str, Any] = {
         "layer": str(layer),
         "input_size": None if sizes is None else list(sizes),

@@ -114,8 +114,8 @@ def _parameters(
     if "(" in text:
         raise ParameterError(f"{text} has its parameters: give a kind such as conv to search for others")
     kind, ndim = kind_of(text)
-    if ndim:
-        sizes, wanted = (size * ndim if len(size) == 1 else size for size in (sizes, wanted))
+    axes = ndim or max(len(sizes), len(wanted))
+    sizes, wanted = (size * axes if len(size) == 1 else size for size in (sizes, wanted))
     bounds = {name: _bound(name, value) for name, value in given.items()}
     found = find(kind, sizes, wanted, **bounds)
     data = {

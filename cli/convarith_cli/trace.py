@@ -127,7 +127,7 @@ def _comes_back(name: str, sizes: SizeMap) -> str:
         text = "every size it takes"
     else:
         text = f"exactly when {words}"
-    return text if sizes.exact else f"{text} (looked up to {SEARCH_LIMIT:,}: a fractional factor has no closed form)"
+    return text if sizes.exact else f"{text} (looked up to {SEARCH_LIMIT:,}: its factor has no closed form)"
 
 
 def _title(network: Network, table: Trace | None) -> str:

@@ -96,8 +96,6 @@ def test_size_maps_equal_the_sizes_layer_by_layer(branches: bool, random_network
         except ca.ShapeError:
             assert not any(size is not None for size in scanned), str(net)
             continue
-        if not sizes.exact and any(each.step > 1 for each in sizes.domain.runs):
-            continue
         assert [sizes(size) for size in SIZES] == scanned, f"{net}\naxis {axis}: {sizes.formula()} on {sizes.domain}"
         assert sizes.sizes(np.arange(len(SIZES))).tolist() == [-1 if size is None else size for size in scanned]
         taken = [size for size, result in enumerate(scanned) if result is not None]
@@ -111,6 +109,18 @@ def test_size_maps_equal_the_sizes_layer_by_layer(branches: bool, random_network
             assert {size for size in SIZES if size in inputs} == {size for size in taken if scanned[size] == wanted}
         finite, endless = finite + (not sizes.domain.endless), endless + sizes.domain.endless
     assert endless > random_networks // 3
+
+
+def test_a_factor_without_a_closed_form_is_looked_up() -> None:
+    net = ca.parse_network("Conv2d(1, 1, 3, stride=2); Upsample(scale_factor=1.7); PixelUnshuffle(2)")
+    sizes = net.size_map(0)
+    assert not sizes.exact
+    assert sizes.cycle is None
+    assert [sizes(size) for size in SIZES] == [size_at(net, 0, 2, size) for size in SIZES]
+    assert [size for size in SIZES if size in sizes.comes_back] == [
+        size for size in SIZES if size_at(net, 0, 2, size) == size
+    ]
+    assert ca.parse_network("Upsample(scale_factor=1.5); MaxPool2d(2)").size_map(0).cycle == (4, 3)
 
 
 def test_the_cycle_repeats_and_huge_sizes_are_exact() -> None:

@@ -1,0 +1,38 @@
+"""A question from start to answer: the whole process, against a bare Python and against the torch one-liner."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from comparing import Comparison, Side, process
+
+BARE = process("python -c pass", sys.executable, "-c", "pass")
+TORCH = process(
+    "torch one-liner",
+    sys.executable, "-c", "import torch; print(torch.nn.Conv2d(1,1,3,2)(torch.zeros(1,1,28,28)).shape)",
+)  # fmt: skip
+
+
+def convarith(*arguments: str) -> Side:
+    """The installed command, or the module where the command is not installed beside this interpreter."""
+    script = Path(sys.executable).with_name("convarith")
+    command = (str(script),) if script.exists() else (sys.executable, "-m", "convarith_cli")
+    return process(" ".join(("convarith", *arguments)), *command, *arguments)
+
+
+def comparisons() -> list[Comparison]:
+    """shape and solve, each against both."""
+    shape = convarith("shape", "--kernel", "3", "--stride", "2")
+    solve = convarith("solve", "conv", "-i", "28", "-o", "14")
+    found = [
+        Comparison("shape-start", shape, BARE, at_most=8),
+        Comparison("solve-start", solve, BARE, at_most=8),
+    ]
+    if find_spec("torch"):
+        found += [
+            Comparison("shape-torch", shape, TORCH, at_least=15),
+            Comparison("solve-torch", solve, TORCH, at_least=15),
+        ]
+    return found

@@ -1,0 +1,151 @@
+"""A wrong question: exit 2, nothing on standard output, one line "Error: ..." with the remedy on standard error.
+
+- Each bad input of the table is refused with the words that help.
+- So it is in a process of its own, too, and with --json.
+- Without torch, verify names the line that installs it.
+- A line that cannot be written in the terminal's letters is written all the same.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+import pytest
+from command_line import Cli, assert_refused, run_process
+
+UNKNOWN_WORDS = [
+    ("shap -k 3", "unknown command 'shap': did you mean 'shape'?"),
+    ("sovle", "unknown command 'sovle': did you mean 'solve'?"),
+    ("zzz", "unknown command 'zzz': choose from shape, solve"),
+    ("''", "unknown command '': choose from"),
+    ("shape cnov -k 3", "unknown layer 'cnov': did you mean 'conv'?"),
+    ("shape max-pol -k 3", "unknown layer 'max-pol': did you mean 'max-pool'?"),
+    ("shape relu", "unknown layer 'relu': did you mean 'ReLU'?"),
+    ("shape Conv4d -k 3", "unknown layer 'Conv4d': did you mean 'Conv3d'?"),
+    ("shape PixelShuffle1d --upscale-factor 2", "pixel-shuffle has no 1-D version"),
+    ("shape 'Cnov2d(1, 1, 3)'", "unknown layer 'Cnov2d': did you mean 'Conv2d'?"),
+    ("shape '' -k 3", "unknown layer '': choose from conv, conv-transpose, max-pool"),
+    ("shape -k 3 --strid 2", "No such option: --strid (Possible options: --size, --stride)"),
+    ("shape -k 3 -z 2", "No such option: -z"),
+    ("shape -k 3 -p full", "padding 'full' is unknown: choose from same, valid"),
+    ("shape -k 3 --padding-mode mirror", "padding_mode 'mirror' is unknown: choose from zeros, reflect"),
+    ("shape upsample --size 7 --mode cubic", "mode 'cubic' is unknown: did you mean 'bicubic'?"),
+]  # fmt: skip
+
+PARAMETERS = [
+    ("shape -k 0", "kernel_size is 0: it must be at least 1"),
+    ("shape -k 3 -s 0", "stride is 0: it must be at least 1"),
+    ("shape -k 3 -d -1", "dilation is -1: it must be at least 1"),
+    ("shape -k 3 -p -1", "padding is -1: it must be at least 0"),
+    ("shape -k 3 -s 2 -p same", "padding='same' needs stride 1, got 2: give the padding as numbers"),
+    ("shape -k 3 --groups 0", "groups is 0: it must be at least 1"),
+    ("shape -k 3 --in-channels 3 --groups 2", "in_channels is 3, which groups=2 does not divide"),
+    ("shape conv-transpose -k 3 -p same", "takes its padding as a number, got 'same'"),
+    ("shape conv-transpose -k 3 -s 2 --output-padding 2",
+     "output_padding is 2: it must be less than the stride (2) or the dilation (1), so at most 1"),
+    ("shape max-pool -k 3 -p 2", "padding is 2: it must be at most half the kernel"),
+    ("shape conv2d -k 3x3x3", "kernel_size has 3 values (3, 3, 3) but Conv2d has 2 spatial axes"),
+    ("shape -k 3x3 -s 1x2x3", "kernel_size has 2 values (3, 3) but Conv3d has 3 spatial axes"),
+    ("shape upsample", "Upsample needs one of size and scale_factor"),
+    ("shape upsample --size 3 --scale-factor 2", "Upsample needs one of size and scale_factor"),
+    ("shape upsample --scale-factor -1", "scale_factor is -1.0: it must be a positive number"),
+    ("shape upsample --scale-factor inf", "scale_factor is inf: it must be a positive number"),
+    ("shape fractional-max-pool -k 2 --output-ratio 2", "output_ratio must be a number between 0 and 1"),
+    ("shape lp-pool -k 2 --norm-type 0", "norm_type must be a number other than 0"),
+    ("shape pixel-shuffle --upscale-factor 0", "upscale_factor is 0: it must be at least 1"),
+    ("shape 'MaxPool2d(3, padding=2)'", "line 1, column 1: padding is 2: it must be at most half the kernel"),
+]  # fmt: skip
+
+SIZES = [
+    ("shape -k 9 -i 4",
+     "the kernel spans 9 (k=9) but the padded input is 4: needs an input >= 9, padding >= 3 or kernel_size <= 4"),
+    ("shape -k 3 -d 3 -i 6",
+     "the kernel spans 7 (k=3, d=3) but the padded input is 6: needs an input >= 7, padding >= 1 or dilation <= 2"),
+    ("shape Conv2d -k 5 -i 9x3", "Conv2d, axis 1 of 9x3: the kernel spans 5 (k=5)"),
+    ("shape conv2d -k 3 -i 1x2x3", "Conv2d has 2 spatial axes, got 3 sizes: give 2"),
+    ("shape -k 3x3 -i 28x28x28", "Conv2d has 2 spatial axes, got 3 sizes: give 2"),
+    ("shape -k 3 -i 28x", "--input '28x' is no size: write an integer such as 28, or one an axis"),
+    ("shape -k 3 -i abc", "--input 'abc' is no size: write an integer such as 28"),
+    ("shape -k 3 -i 28.5", "--input '28.5' is no size: write an integer such as 28"),
+    ("shape -k 3 -i ''", "--input '' is no size: write an integer such as 28"),
+    ("shape -k 3 -i -5", "input size -5 has a negative size: sizes are at least 0"),
+    ("shape -k 3 -i " + "9" * 5000, "--input has a number of 5000 digits: at most 4300 are read"),
+    ("shape -k three", "--kernel 'three' is no size: write an integer such as 28"),
+    ("shape -k ''", "--kernel '' is no size: write an integer such as 28"),
+    ("shape -k 3..5", "--kernel '3..5' is no size"),
+    ("shape -k 3 -p 1:2:3", "padding has (1, 2, 3) for one axis: give an integer, or a pair (before, after)"),
+    ("shape upsample --scale-factor two", "--scale-factor 'two' is no number: write 2, or one an axis as in 2x1.5"),
+    ("shape conv-transpose -k 1 -p 1 -i 2", "the output would be 0 (i=2, k=1, s=1, p=1)"),
+    ("shape -k 3 -p 4 --padding-mode reflect -i 4", "needs an input >= 5"),
+    ("shape pixel-unshuffle --downscale-factor 2 -i 7x8", "2 does not divide 7: give it 6 or 8"),
+    ("shape 'Linear(784, 5)' -i 1x28x28",
+     "Linear expects 784 features in the last axis, got 28: 1x28x28 flattens to 784"),
+    ("shape glu -i 3", "GLU halves axis 0 of 3: 3 is odd"),
+]  # fmt: skip
+
+MISSING_OR_TOO_MUCH = [
+    ("shape", "conv needs --kernel"),
+    ("shape linear --in-features 3", "linear needs --out-features"),
+    ("shape adaptive-avg-pool", "adaptive-avg-pool needs --output-size"),
+    ("shape -k", "Option '-k' requires an argument."),
+    ("shape -k 3 --input", "Option '--input' requires an argument."),
+    ("shape conv 28 -k 3", "Got unexpected extra argument(s) (28)"),
+    ("shape 'Conv2d(1, 1, 3)' -k 3", "Conv2d(1, 1, 3) is a whole call: write its parameters in it, not as --kernel"),
+    ("shape 'Conv2d(1, 1, 3)' -s 2 --ceil-mode", "write its parameters in it, not as --stride, --ceil-mode"),
+    ("shape max-pool -k 3 --output-padding 1", "max-pool has no --output-padding: choose from --kernel,"),
+    ("shape -k 3 --ceil-mode", "conv has no --ceil-mode: choose from --kernel, --stride,"),
+    ("shape avg-pool -k 3 -d 2", "avg-pool has no --dilation: choose from --kernel, --stride,"),
+    ("shape 'Conv2d(1, 1, 3'",
+     "line 1, column 7: 'Conv2d(1, 1, 3' is no layer: write a call such as Conv2d(1, 16, 3)"),
+    ("shape 'Conv2d(1, 1, x)'", "line 1, column 14: this is no number, string or tuple"),
+    ('shape \'__import__(\'"\'"\'os\'"\'"\').system(\'"\'"\'true\'"\'"\')\'',
+     "a layer is a name such as Conv2d, nn.Conv2d or torch.nn.Conv2d"),
+]  # fmt: skip
+
+BACKWARDS = [
+    ("solve conv -k 3", "Missing option '--output' / '-o'."),
+    ("solve conv -o 14", "conv needs --kernel"),
+    ("solve conv -i 28 -o 14 -k 5..2", "kernel_size from 5 to 2 is empty: give (least, greatest)"),
+    ("solve conv -i 28 -o 14 -k 1..1000000000000", "kernel_size from 1 to 1000000000000 is too wide"),
+    ("solve conv -i 28 -o 14 -k 1..900000", "more than 2,000,000: narrow them"),
+    ("solve conv -i 28x28 -o 14x14 -k 3x5", "a search takes one value for every axis, or bounds"),
+    ("solve conv -i 28x28 -o 1x2x3", "the input 28x28 and the output 1x2x3 have different axes"),
+    ("solve conv -i 28 -o 14 --in-channels 3", "conv has no parameter 'in_channels' to search"),
+    ("solve conv -i 28 -o 14 --most 0", "Invalid value for '--most': 0 is not in the range x>=1."),
+    ("solve linear -i 3 -o 3", "cannot search parameters of 'linear': choose from conv,"),
+    ("solve 'Linear(3, 4)' -o 3", "Linear mixes channels with positions: it has no size to solve for"),
+    ("solve 'Conv2d(1, 1, 3)' -i 28 -o 3", "Conv2d(1, 1, 3) has its parameters: give a kind such as conv"),
+    ("solve conv-transpose -k 3 -s 2 -o 14", "no input gives an output of 14, as o = 2*i + 1"),
+    ("solve conv -k 3 -o 0", "no input gives an output of 0, as o = i - 2"),
+    ("verify --cases 0", "Invalid value for '--cases': 0 is not in the range 1<=x<=100000000."),
+    ("verify --cases many", "Invalid value for '--cases': 'many' is not a valid int"),
+    ("verify --case 3", "No such option: --case"),
+]  # fmt: skip
+
+TABLE = UNKNOWN_WORDS + PARAMETERS + SIZES + MISSING_OR_TOO_MUCH + BACKWARDS
+
+
+@pytest.mark.parametrize(("call", "words"), TABLE, ids=[call[:60] for call, _ in TABLE])
+def test_a_wrong_question_is_refused(cli: Cli, call: str, words: str) -> None:
+    assert words in assert_refused(cli(*shlex.split(call)))
+
+
+@pytest.mark.parametrize("arguments", [["shape", "-k", "0"], ["shap"], ["shape", "-k"], ["shape", "Conv2d(\n1, x)"]])
+def test_a_process_of_its_own_refuses_likewise(cli: Cli, arguments: list[str]) -> None:
+    assert run_process(*arguments) == cli(*arguments)
+
+
+def test_json_refuses_likewise(cli: Cli) -> None:
+    assert_refused(cli("shape", "-k", "9", "-i", "4", "--json"))
+
+
+def test_without_torch_verify_says_how_to_install_it(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    refusal = assert_refused(cli("verify", "--cases", "10"))
+    assert "torch is not installed: run pip install 'convarith[torch]' in this environment" in refusal
+
+
+def test_letters_that_the_terminal_does_not_have() -> None:
+    result = run_process("shape", "\u00e9", "-k", "3", PYTHONIOENCODING="ascii")
+    assert r"unknown layer '\xe9'" in assert_refused(result)
