@@ -257,3 +257,16 @@ def offset(call: Call, value: Value, axis: int, of_end: bool) -> int:
     if len(results) > 1:
         raise Unclear(f"{call.function} cuts at a place that is computed")
     return int(results.pop())
+
+
+def of_channels(call: Call, value: Value) -> Any:
+    """A value worked out, where it follows from numbers of channels only."""
+    shapes = call.builder.shapes
+
+    def larger(step: int) -> ShapeOf:
+        return lambda name: (*shapes[name][:2], *(size + step for size in shapes[name][2:]))
+
+    results = [evaluated(value, larger(step)) for step in STEPS]
+    if any(result != results[0] for result in results):
+        raise Unclear(f"{call.function} takes a number from a computation")
+    return results[0]

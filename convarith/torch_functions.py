@@ -20,6 +20,7 @@ from convarith.torch_calls import (
     Value,
     found,
     match,
+    of_channels,
     offset,
     own,
     scale,
@@ -440,8 +441,7 @@ def _pieces(call: Call) -> Value:
     if dim not in (1, 1 - call.rank()):
         raise Unclear(f"{call.function} of another axis than the channels")
     (sizes,) = given.values()  # torch has four names for them
-    if isinstance(sizes, Sized):
-        sizes = fixed_number(call, sizes)
+    sizes = of_channels(call, sizes)
     if isinstance(sizes, int):
         length = -(-channels // sizes) if call.function == "chunk" else sizes
         sizes = [min(length, channels - start) for start in range(0, channels, length)]
