@@ -29,13 +29,10 @@ class FloorRule(NamedTuple):
 
     def __call__(self, size: int) -> int | None:
         """The output size, or None where the layer refuses this input size."""
-        if size < self.minimum:
+        rise, shift, step, offset, minimum, maximum, multiple_of = self
+        if size < minimum or size % multiple_of or (maximum is not None and size > maximum):
             return None
-        if self.multiple_of != 1 and size % self.multiple_of:
-            return None
-        if self.maximum is not None and size > self.maximum:
-            return None
-        return self.rise * ((size + self.shift) // self.step) + self.offset
+        return rise * ((size + shift) // step) + offset
 
     def inputs_for(self, size: int) -> "SizeRange | None":
         """All input sizes that give this output size, or None."""

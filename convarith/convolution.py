@@ -19,6 +19,7 @@ class ConvolutionLayer(WindowLayer):
     out_channels: int | None
     groups: int
     bias: bool
+    padding_mode: str
     empty_channels: ClassVar[str] = "always"
     dimensions: ClassVar[tuple[int, ...]] = (1, 2, 3)
     leading: ClassVar[int] = 3
@@ -46,6 +47,8 @@ class ConvolutionLayer(WindowLayer):
             raise ShapeError(f"{self.name} has no out_channels: give them to know the output's channels")
         if channels % self.groups:
             raise ShapeError(f"{self.name} got {channels} channels, which groups={self.groups} does not divide")
+        if channels == 0 and self.padding_mode in ("reflect", "replicate"):
+            raise ShapeError(f"{self.name} got zero channels: padding_mode={self.padding_mode!r} needs some")
         return self.out_channels if channels else 0  # torch makes no channels out of none
 
     def _weights(self, channels: int, ndim: int) -> int:
@@ -170,11 +173,6 @@ class Conv(ConvolutionLayer):
         from convarith.transposed import transposed  # only this answer needs it
 
         return transposed(self, input_size)
-
-    def _channels(self, channels: int) -> int:
-        if channels == 0 and self.padding_mode in ("reflect", "replicate"):
-            raise ShapeError(f"{self.name} got zero channels: padding_mode={self.padding_mode!r} needs some")
-        return super()._channels(channels)
 
     def letters(self, axis: int) -> dict[str, int]:
         """i, k, s, d and the padding: p, or p1 before and p2 after."""

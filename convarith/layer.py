@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from convarith.axis import AxisRule
+from convarith.axis import AxisRule, FloorRule
 from convarith.errors import ParameterError, ShapeError
 from convarith.values import Ints, collapse, integer, per_axis, shape_of, times
 
@@ -49,9 +49,13 @@ class Layer:
 
     def output_shape(self, *shapes: Sequence[int]) -> tuple[int, ...]:
         """The output shape of the input's shape (Add and Concat take several)."""
+        return self.joined_shape(*map(shape_of, shapes))
+
+    def joined_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+        """`output_shape` of shapes that were checked before."""
         if len(shapes) != 1:
             raise ShapeError(f"{self.name} takes one input, got {len(shapes)}")
-        return self._shape(shape_of(shapes[0]))
+        return self._shape(shapes[0])
 
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         raise NotImplementedError(type(self).__name__)
@@ -122,6 +126,8 @@ class SpatialLayer(Layer):
     """Does torch's 3-D version refuse what the others take?"""
 
     _rules: tuple[AxisRule, ...]
+    _floors: tuple[tuple[int, int, int, int, int], ...] | None
+    """The numbers of rules that are a floor and a minimum, for a loop without calls; None where one is more."""
 
     def _settle(self, *names: str, **limits: int) -> None:
         """Check the per-axis parameters `names` at the door and settle ndim; `limits` gives their least values."""
@@ -158,7 +164,10 @@ class SpatialLayer(Layer):
     def _set_rules(self) -> None:
         """Work out each axis's rule once; output_size then only applies it."""
         axes = range(1 if self.ndim is None else self.ndim)
-        object.__setattr__(self, "_rules", tuple(self._rule(axis, self.ndim) for axis in axes))
+        rules = tuple(self._rule(axis, self.ndim) for axis in axes)
+        floors = all(isinstance(rule, FloorRule) and rule[5:] == (None, 1) for rule in rules)
+        object.__setattr__(self, "_rules", rules)
+        object.__setattr__(self, "_floors", tuple(rule[:5] for rule in rules) if floors else None)
 
     def _rule(self, axis: int, ndim: int | None) -> AxisRule:
         """The size rule of one axis; `ndim` is how many the input has, as far as that is known."""
@@ -196,22 +205,22 @@ class SpatialLayer(Layer):
         >>> ca.Conv(kernel_size=3, stride=2, padding=1).output_size((28, 30))
         (14, 15)
         """
-        rules = self._rules
-        if input_size.__class__ is not tuple:
-            input_size = self._sizes(input_size)
-        if len(rules) != len(input_size):
-            rules = self.rules(len(input_size))
+        floors = self._floors
+        if floors is None or input_size.__class__ is not tuple:
+            return self._slow_output_size(self._sizes(input_size))
+        if len(floors) != len(input_size):
+            if self.ndim is not None or self.ndim_matters:
+                return self._slow_output_size(self._sizes(input_size))
+            floors *= len(input_size)
         output = []
-        for rule, size in zip(rules, input_size):  # noqa: B905 - the lengths are equal by now
-            result = rule(size) if size.__class__ is int else None
-            if result is None:
-                return self._slow_output_size(input_size)
-            output.append(result)
+        for (rise, shift, step, offset, minimum), size in zip(floors, input_size):  # noqa: B905 - equally long by now
+            if size.__class__ is not int or size < minimum:
+                return self._slow_output_size(self._sizes(input_size))
+            output.append(rise * ((size + shift) // step) + offset)
         return tuple(output)
 
-    def _slow_output_size(self, input_size: Sequence[object]) -> tuple[int, ...]:
-        """The path of sizes that are refused, or that are integers of another type (numpy's, say)."""
-        sizes = shape_of(input_size, "input size")
+    def _slow_output_size(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        """The path of sizes that are refused, and of rules that are more than a floor."""
         output = []
         for axis, (rule, size) in enumerate(zip(self.rules(len(sizes)), sizes, strict=True)):
             result = rule(size)

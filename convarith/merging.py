@@ -27,18 +27,18 @@ class Add(Layer):
         """The size itself."""
         return shape_of((input_size,) if isinstance(input_size, int) else input_size, "input size")
 
-    def output_shape(self, *shapes: Sequence[int]) -> tuple[int, ...]:
+    def joined_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         """The common shape. Raises ShapeError where two inputs cannot be added."""
         if not shapes:
             raise ShapeError(f"{self.name} takes at least one input")
         result: tuple[int, ...] = ()
-        for shape in map(shape_of, shapes):
+        for shape in shapes:
             length = max(len(result), len(shape))
             pairs = zip((1,) * (length - len(result)) + result, (1,) * (length - len(shape)) + shape, strict=True)
             together = []
             for axis, (one, other) in enumerate(pairs):
                 if one != other and 1 not in (one, other):
-                    given = " and ".join(times(shape_of(each)) for each in shapes)
+                    given = " and ".join(times(each) for each in shapes)
                     raise ShapeError(f"{self.name} cannot join {given}: axis {axis} has {one} against {other}")
                 together.append(other if one == 1 else one)
             result = tuple(together)
@@ -71,11 +71,11 @@ class MatchSize(Layer):
     torch_name: ClassVar[str] = "MatchSize"
     rule_text: ClassVar[str] = "the positions of the second input"
 
-    def output_shape(self, *shapes: Sequence[int]) -> tuple[int, ...]:
+    def joined_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         """The first input's batch and channels, the second's positions."""
         if len(shapes) != 2 or len(shapes[0]) != len(shapes[1]):
             raise ShapeError("MatchSize takes two inputs with the same number of axes")
-        first, second = map(shape_of, shapes)
+        first, second = shapes
         return (*first[:2], *second[2:])
 
 
@@ -102,11 +102,11 @@ class Concat(Layer):
         """The size itself: channels are no spatial size."""
         return shape_of((input_size,) if isinstance(input_size, int) else input_size, "input size")
 
-    def output_shape(self, *shapes: Sequence[int]) -> tuple[int, ...]:
+    def joined_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         """The joined shape. Raises ShapeError where another axis than `dim` differs."""
         if not shapes:
             raise ShapeError("Concat takes at least one input")
-        first, *others = given = [shape_of(shape) for shape in shapes]
+        first, *others = shapes
         axis = axis_of(self.dim, len(first), "dim")
         for other in others:
             if len(other) != len(first):
@@ -117,4 +117,4 @@ class Concat(Layer):
                         f"Concat cannot join {times(first)} and {times(other)} along axis {axis}: "
                         f"axis {position} has {one} against {size}"
                     )
-        return (*first[:axis], sum(shape[axis] for shape in given), *first[axis + 1 :])
+        return (*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1 :])

@@ -115,14 +115,19 @@ class Network:
         {'0': (8, 24, 24), '1': (8, 12, 12)}
         """
         shape = shape_of(input_shape, "input shape")
+        shapes, strip = self._shapes(shape, batched)
+        return {name: each[1:] for name, each in shapes.items()} if strip else shapes
+
+    def _shapes(self, shape: tuple[int, ...], batched: bool | None) -> tuple[dict[str, tuple[int, ...]], bool]:
+        """Every node's shape with a batch, and whether that batch is not the caller's."""
         with_batch = self.batched(shape) if batched is None else batched
         if with_batch is not None:
-            return self._run(shape if with_batch else (1, *shape), strip=not with_batch)
+            return self._run(shape if with_batch else (1, *shape), strip=not with_batch), not with_batch
         try:  # a Flatten or a Linear comes first, and nothing tells a batch from features
-            return self._run((1, *shape), strip=True)
+            return self._run((1, *shape), strip=True), True
         except ShapeError as error:
             try:
-                return self._run(shape, strip=False)
+                return self._run(shape, strip=False), False
             except ShapeError:
                 raise error from None
 
@@ -142,14 +147,15 @@ class Network:
 
     def _run(self, shape: tuple[int, ...], strip: bool) -> dict[str, tuple[int, ...]]:
         shapes = {INPUT: shape}
-        for node in self.nodes:
-            given = [shapes[name] for name in node.inputs]
-            try:
-                shapes[node.name] = node.layer.output_shape(*given)
-            except ConvarithError as error:
-                raise self._refusal(node, given, shape, strip, error) from None
+        node = None
+        try:
+            for node in self.nodes:
+                shapes[node.name] = node.layer.joined_shape(*[shapes[name] for name in node.inputs])
+        except ConvarithError as error:
+            assert node is not None
+            raise self._refusal(node, [shapes[name] for name in node.inputs], shape, strip, error) from None
         del shapes[INPUT]
-        return {name: each[1:] for name, each in shapes.items()} if strip else shapes
+        return shapes
 
     def _refusal(
         self, node: Node, given: list[tuple[int, ...]], shape: tuple[int, ...], strip: bool, error: ConvarithError
@@ -180,7 +186,12 @@ class Network:
 
     def output_shape(self, input_shape: Sequence[int], batched: bool | None = None) -> tuple[int, ...]:
         """The output shape. Raises ShapeError as `shapes` does."""
-        return list(self.shapes(input_shape, batched).values())[-1] if self.nodes else shape_of(input_shape)
+        given = shape_of(input_shape, "input shape")
+        if not self.nodes:
+            return given
+        shapes, strip = self._shapes(given, batched)
+        last = shapes[self.nodes[-1].name]
+        return last[1:] if strip else last
 
     def macs(self, input_shape: Sequence[int]) -> int:
         """Multiply-accumulates of all layers for this input."""

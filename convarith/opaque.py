@@ -1,12 +1,11 @@
 """A step of a model that is not known here: only its shape at one input is."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from convarith.errors import ShapeError
 from convarith.layer import Layer
-from convarith.values import shape_of, times
+from convarith.values import times
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -36,19 +35,18 @@ class Opaque(Layer):
         """What the module that was run holds."""
         return self.parameters
 
-    def output_shape(self, *shapes: Sequence[int]) -> tuple[int, ...]:
+    def joined_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         """The recorded output, for the recorded inputs only (any batch)."""
-        given = tuple(map(shape_of, shapes))
-        if tuple(shape[1:] for shape in given) != tuple(shape[1:] for shape in self.recorded_inputs):
+        if tuple(shape[1:] for shape in shapes) != tuple(shape[1:] for shape in self.recorded_inputs):
             seen = " and ".join(map(times, self.recorded_inputs))
             raise ShapeError(f"{self.operation} is not known here: its output was recorded for {seen} only")
-        if not given or given[0] == self.recorded_inputs[0]:
+        if not shapes or shapes[0] == self.recorded_inputs[0]:
             return self.recorded_output
         if self.recorded_output[:1] != self.recorded_inputs[0][:1]:
             raise ShapeError(
                 f"{self.operation} is not known here: it was recorded for a batch of {self.recorded_inputs[0][0]} only"
             )
-        return (given[0][0], *self.recorded_output[1:])
+        return (shapes[0][0], *self.recorded_output[1:])
 
     def __str__(self) -> str:
         return f"{self.operation}(...)"

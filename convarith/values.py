@@ -67,6 +67,12 @@ def shape_of(shape: Iterable[object], name: str = "shape") -> tuple[int, ...]:
     >>> shape_of([1, 28, 28])
     (1, 28, 28)
     """
+    if shape.__class__ is tuple:  # most shapes are right already, and sizes are asked for by the thousand
+        for size in shape:
+            if size.__class__ is not int or size < 0:
+                break
+        else:
+            return shape
     try:
         sizes = tuple(index(size) for size in shape)  # type: ignore[arg-type]
     except TypeError:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
+from convarith.axis import FloorRule
 from convarith.catalogue import build
 from convarith.layer import Layer
 
@@ -61,6 +62,14 @@ def windows(draw: st.DrawFn, asymmetric: bool = True) -> Window:
     before = draw(st.integers(0, 4))
     after = draw(st.integers(0, 4)) if asymmetric else before
     return Window(draw(st.integers(1, 6)), draw(st.integers(1, 5)), before, after, draw(st.integers(1, 3)))
+
+
+floor_rules = st.builds(
+    FloorRule,
+    rise=st.integers(0, 4), shift=st.integers(-12, 12), step=st.integers(1, 5), offset=st.integers(-6, 6),
+    minimum=st.integers(0, 12), maximum=st.one_of(st.none(), st.integers(0, 50)), multiple_of=st.integers(1, 4),
+)  # fmt: skip
+"""Size rules of one axis, also such as no layer of today has."""
 
 
 # Layers by their calls -----------------------------------------------------------------------------------------------

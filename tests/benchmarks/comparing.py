@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from statistics import median
@@ -78,9 +79,10 @@ def measure(comparison: Comparison, rounds: int) -> Outcome:
 
 
 def process(label: str, *command: str) -> Side:
-    """A whole process, from its start to its exit."""
+    """A whole process, from its start to its exit, with its bytecode on disk as after an installation."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
     def run() -> None:
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env=environment)
 
     return Side(label, lambda: run)

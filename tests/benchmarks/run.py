@@ -25,10 +25,11 @@ COLUMNS = ("what", "A", "B", "A takes", "B takes", "ratio", "asked for", "")
 
 def all_comparisons() -> list[Comparison]:
     """Every subject's comparisons."""
+    import networks
     import sizing
     import starting
 
-    return [*starting.comparisons(), *sizing.comparisons()]
+    return [*starting.comparisons(), *sizing.comparisons(), *networks.comparisons()]
 
 
 def read_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from comparing import Comparison, Side, process
 
+AUTOENCODER = Path(__file__).parent.parent.parent / "docs" / "autoencoder.txt"
 BARE = process("python -c pass", sys.executable, "-c", "pass")
 TORCH = process(
     "torch one-liner",
@@ -19,16 +20,19 @@ def convarith(*arguments: str) -> Side:
     """The installed command, or the module where the command is not installed beside this interpreter."""
     script = Path(sys.executable).with_name("convarith")
     command = (str(script),) if script.exists() else (sys.executable, "-m", "convarith_cli")
-    return process(" ".join(("convarith", *arguments)), *command, *arguments)
+    label = " ".join(Path(word).name if word.endswith(".txt") else word for word in arguments)
+    return process(f"convarith {label}", *command, *arguments)
 
 
 def comparisons() -> list[Comparison]:
-    """shape and solve, each against both."""
+    """shape and solve against both, trace against bare Python."""
     shape = convarith("shape", "--kernel", "3", "--stride", "2")
     solve = convarith("solve", "conv", "-i", "28", "-o", "14")
+    trace = convarith("trace", str(AUTOENCODER), "-i", "1x28x28")
     found = [
         Comparison("shape-start", shape, BARE, at_most=8),
         Comparison("solve-start", solve, BARE, at_most=8),
+        Comparison("trace-start", trace, BARE, at_most=10),
     ]
     if find_spec("torch"):
         found += [

@@ -6,6 +6,7 @@
 - `unread` is the number of positions behind the last one that a window touches.
 - inputs_for(o) is the set of inputs that give o; where there are none it raises.
 - The formula with its numbers, the formula in letters and the rule in short give the size when Python evaluates them.
+- A rule of any numbers, also of those that no layer has, is what it is defined to be, forwards, backwards, in text.
 - Sizes of 10**18 are exact: the last window fits, and one more would not.
 - back(i) leads the output back to i, in integers and through torch's modules.
 - Asymmetric padding is F.pad followed by the convolution, value for value; 'same' is such a padding.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from fractions import Fraction
 from math import floor, prod
 from types import ModuleType
 from typing import Any
@@ -31,6 +33,7 @@ from strategies import (
     blocks,
     conv_transposes,
     convs,
+    floor_rules,
     huge_sizes,
     lp_pools,
     max_pools,
@@ -42,6 +45,7 @@ from strategies import (
 )
 
 import convarith as ca
+from convarith.axis import FloorRule
 from convarith.layer import Layer, SpatialLayer
 from convarith.window import WindowLayer
 
@@ -233,6 +237,26 @@ def test_formulas_of_blocks_multiply_to_the_columns(call: Call, size: int) -> No
     target = at(call.arguments.get("output_size", size), 0), at(call.arguments.get("output_size", size), 1)
     columns = prod(evaluate(layer.formula(axis, i=target[axis], **layer.letters(axis))) for axis in (0, 1))
     assert columns == (layer.columns if call.name == "Fold" else layer.output_size(size)[0])
+
+
+# Rules -----------------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=300)
+@given(floor_rules, st.integers(-30, 80))
+def test_a_rule_is_its_definition(rule: FloorRule, wanted: int) -> None:
+    taken = [
+        i
+        for i in range(80)
+        if i >= rule.minimum and (rule.maximum is None or i <= rule.maximum) and i % rule.multiple_of == 0
+    ]
+    outputs = {i: floor(Fraction(i + rule.shift, rule.step)) * rule.rise + rule.offset for i in taken}
+    assert {i: rule(i) for i in range(80) if rule(i) is not None} == outputs
+    assert all(evaluate(rule.formula(), i=i) == output for i, output in outputs.items())
+    found = rule.inputs_for(wanted)
+    assert [i for i in range(80) if found is not None and i in found] == [i for i in taken if outputs[i] == wanted]
+    assert found is None or found.first in taken or found.first >= 80
+    assert found is None or found.last is None or found.last in taken or found.last >= 80
 
 
 # Large sizes ---------------------------------------------------------------------------------------------------------
