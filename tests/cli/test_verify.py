@@ -13,6 +13,7 @@ import re
 from types import ModuleType
 
 import pytest
+from breaking import break_floor_rules
 from command_line import Cli, run_process
 
 from convarith.axis import FloorRule
@@ -28,7 +29,7 @@ def break_the_rule(monkeypatch: pytest.MonkeyPatch) -> None:
         result = right(rule, size)
         return None if result is None else result + 1
 
-    monkeypatch.setattr(FloorRule, "__call__", wrong)
+    break_floor_rules(monkeypatch, wrong)
 
 
 def test_nothing_is_found(cli: Cli, torch: ModuleType) -> None:

@@ -3,6 +3,7 @@
 - Shapes of random chains equal torch's on the CPU, refusals included.
 - A size map equals the layer-by-layer sizes for every input size up to 300, refusals included, branches included.
 - Its minimum, its inverse and the sizes that come back equal what a scan finds.
+- What a layer answers is what its rules, asked one by one, answer.
 - The text of a network reads back to the same network; the three forms of text say the same.
 - What cannot be is refused with the layer, its place in the text, and the nearest input that works.
 - Ten thousand layers, and a text of megabytes, are no trouble.
@@ -13,7 +14,7 @@ from math import prod
 from types import ModuleType
 
 import pytest
-from random_networks import random_network, random_shape
+from random_networks import random_layer, random_network, random_shape
 
 import convarith as ca
 from convarith.layer import SpatialLayer
@@ -64,6 +65,28 @@ def test_random_chains_have_the_shapes_of_torch(torch: ModuleType, random_networ
             assert our_shape(net, shape) == theirs, f"{net}\non {shape}"
             accepted, refused = accepted + (theirs is not None), refused + (theirs is None)
     assert min(accepted, refused) > random_networks // 10
+
+
+def test_the_loop_over_floors_equals_the_rules() -> None:
+    rng = random.Random(5)
+    checked = 0
+    for _ in range(2_000):
+        ndim = rng.choice((1, 2, 3))
+        layer, _ = random_layer(rng, ndim, 4)
+        sizes = tuple(rng.randint(0, 30) for _ in range(ndim))
+        if not isinstance(layer, SpatialLayer):
+            continue
+        expected = [rule(size) for rule, size in zip(layer.rules(ndim), sizes, strict=True)]
+        try:
+            output: tuple[int, ...] | None = layer.output_size(sizes)
+        except ca.ShapeError:
+            output = None
+        if None in expected:
+            assert output is None
+        elif output is not None or layer.kind != "pad":  # a reflection that leaves nothing is refused as a whole
+            assert output == tuple(expected)
+            checked += 1
+    assert checked > 1_000
 
 
 def size_at(net: ca.Network, axis: int, ndim: int, size: int) -> int | None:
