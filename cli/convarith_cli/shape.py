@@ -65,18 +65,67 @@ def shape(
 
 def spatial(layer: SpatialLayer, sizes: tuple[int, ...] | None) -> Answer:
     """The answer for a layer that treats each axis by itself."""
-    if sizes is not None and len(sizes) == 1 and layer.ndim is not None:
+    if sizes is None:
+        return every_size(layer)
+    if len(sizes) == 1 and layer.ndim is not None:
         sizes = sizes * layer.ndim
-    output = None if sizes is None else layer.output_size(sizes)
+    return one_size(layer, sizes)
+
+
+def every_size(layer: SpatialLayer) -> Answer:
+    """The formula, and a table of sizes."""
+    rules = layer.rules()
+    table = _table(rules)
+    told = _distinct(layer, None)
+    blocks: list[Block] = [str(layer)]
+    for axis in told:
+        rule = rules[axis]
+        facts = [
+            *_formula(layer, axis),
+            ("numbers", _numbers(layer, axis, None)),
+            ("in short", f"{rule.formula()}, for i >= {rule.minimum}"),
+            ("next", _next(rule)),
+        ]
+        blocks += [f"axis {axis}"] * (len(told) > 1) + [Facts(facts)]
+    rows = [("input", *(str(size) for size, _ in table)), ("output", *(times(result) for _, result in table))]
+    blocks.append(_sideways(rows))
+    data = _data(layer, None) | {"table": [{"input": size, "output": list(result)} for size, result in table]}
+    return Answer(data, blocks)
+
+
+def one_size(layer: SpatialLayer, sizes: tuple[int, ...]) -> Answer:
+    """The size, what is never read, the inputs that give the same, and the way back."""
+    output, inputs, back = layer.output_size(sizes), layer.inputs_for(layer.output_size(sizes)), layer.back(sizes)
+    unread = _unread(layer, sizes)
+    told = _distinct(layer, sizes)
+    blocks: list[Block] = [f"{layer}: {times(sizes)} -> {times(output)}"]
+    for axis in told:
+        facts = [
+            *_formula(layer, axis),
+            ("numbers", f"{_numbers(layer, axis, sizes[axis])} = {output[axis]}"),
+            *_reading(layer, unread[axis], sizes[axis], axis),
+            ("same output", _same(inputs[axis], output[axis])),
+        ]
+        blocks += [f"axis {axis}"] * (len(told) > 1) + [Facts(facts)]
+    if back:
+        steps = ", then ".join(str(step) for step in back)
+        blocks.append(Facts([("way back", f"{steps}: {times(output)} -> {times(sizes)}")]))
+    data = _data(layer, sizes) | {
+        "output_size": list(output),
+        "unread": unread,
+        "input_sizes_for_output": [_range(found) for found in inputs],
+        "back": [str(step) for step in back],
+    }
+    return Answer(data, blocks)
+
+
+def _data(layer: SpatialLayer, sizes: tuple[int, ...] | None) -> dict[str, Any]:
+    """The document's keys, those that only one size fills left empty."""
     rules = layer.rules(None if sizes is None else len(sizes))
-    axes = range(len(rules))
-    unread = list(layer.unread(sizes)) if sizes is not None and isinstance(layer, WindowLayer) else [0] * len(rules)
-    inputs = [] if output is None else layer.inputs_for(output)
-    back = () if sizes is None else layer.back(sizes)
-    data: dict[str, Any] = {
+    return {
         "layer": str(layer),
         "input_size": None if sizes is None else list(sizes),
-        "output_size": None if output is None else list(output),
+        "output_size": None,
         "formula": layer.formula(),
         "source": layer.source,
         "axes": [
@@ -87,40 +136,21 @@ def spatial(layer: SpatialLayer, sizes: tuple[int, ...] | None) -> Answer:
             }
             for axis, rule in enumerate(rules)
         ],
-        "unread": unread if sizes is not None else None,
-        "input_sizes_for_output": [_range(found) for found in inputs] if output is not None else None,
-        "back": [str(step) for step in back],
+        "unread": None,
+        "input_sizes_for_output": None,
+        "back": [],
     }
-    blocks: list[Block] = []
-    if sizes is None or output is None:
-        blocks.append(str(layer))
-        table = _table(rules)
-        data["table"] = [{"input": row[0], "output": list(row[1])} for row in table]
-    else:
-        blocks.append(f"{layer}: {times(sizes)} -> {times(output)}")
-    for axis in _distinct(layer, axes, sizes):
-        rule = rules[axis]
-        facts = [("formula", layer.formula(axis)), ("source", layer.source)] if axis == 0 or _asymmetric(layer) else []
-        numbers = _numbers(layer, axis, None if sizes is None else sizes[axis])
-        if sizes is not None and output is not None:
-            facts.append(("numbers", f"{numbers} = {output[axis]}"))
-            facts += _reading(layer, unread[axis], sizes[axis], axis)
-            facts.append(("same output", _same(inputs[axis], output[axis])))
-        else:
-            short = rule.formula()
-            facts.append(("numbers", numbers))
-            facts.append(("in short", f"{short}, for i >= {rule.minimum}"))
-            facts.append(("next", _next(rule)))
-        if len(_distinct(layer, axes, sizes)) > 1:
-            blocks.append(f"axis {axis}")
-        blocks.append(Facts(facts))
-    if sizes is not None and output is not None and back:
-        steps = ", then ".join(str(step) for step in back)
-        blocks.append(Facts([("way back", f"{steps}: {times(output)} -> {times(sizes)}")]))
-    if sizes is None:
-        rows = [("input", *(str(size) for size, _ in table)), ("output", *(times(result) for _, result in table))]
-        blocks.append(_sideways(rows))
-    return Answer(data, blocks)
+
+
+def _unread(layer: SpatialLayer, sizes: tuple[int, ...]) -> list[int]:
+    return list(layer.unread(sizes)) if isinstance(layer, WindowLayer) else [0] * len(sizes)
+
+
+def _formula(layer: SpatialLayer, axis: int) -> list[tuple[str, str]]:
+    """The formula and its source; said for the first axis, and for each where the axes have formulas of their own."""
+    if axis and len({layer.formula_text_at(each) for each in range(layer.ndim or 1)}) == 1:
+        return []
+    return [("formula", layer.formula(axis)), ("source", layer.source)]
 
 
 def whole_shape(layer: Layer, sizes: tuple[int, ...] | None) -> Answer:
@@ -198,16 +228,12 @@ def _numbers(layer: SpatialLayer, axis: int, size: int | None) -> str:
     return layer.formula(axis, **letters, **({} if size is None else {"i": size}))
 
 
-def _distinct(layer: SpatialLayer, axes: Sequence[int], sizes: tuple[int, ...] | None) -> list[int]:
+def _distinct(layer: SpatialLayer, sizes: tuple[int, ...] | None) -> list[int]:
     """The axes that have something of their own to say."""
     seen: dict[object, int] = {}
-    for axis in axes:
+    for axis in range(len(layer.rules(None if sizes is None else len(sizes)))):
         seen.setdefault((layer.formula_text_at(axis), *layer.letters(axis).values(), sizes and sizes[axis]), axis)
     return list(seen.values())
-
-
-def _asymmetric(layer: SpatialLayer) -> bool:
-    return len({layer.formula_text_at(axis) for axis in range(layer.ndim or 1)}) > 1
 
 
 def _reading(layer: SpatialLayer, unread: int, size: int, axis: int) -> list[tuple[str, str]]:
