@@ -148,9 +148,10 @@ def build(name: str, arguments: dict[str, Any]) -> Layer:
         return cls.from_call(stem, ndim, given)
     except TypeError as error:
         missing = [word for word in parameters if f"'{word}'" in str(error)]
-        if not missing:
-            raise
-        raise ParameterError(f"{name} needs {' and '.join(missing)}") from None
+        reason = f"needs {' and '.join(missing)}" if missing else f"has a parameter of the wrong type: {error}"
+        raise ParameterError(f"{name} {reason}") from None
+    except OverflowError:
+        raise ParameterError(f"{name} has a number too large for a factor") from None
 
 
 def _known(name: str) -> tuple[str, int | None, type[Layer], tuple[str, ...]]:

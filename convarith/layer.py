@@ -138,8 +138,8 @@ class SpatialLayer(Layer):
             ndim = max(lengths, default=None)
         else:
             ndim = integer(ndim, "ndim")
-            if self.dimensions and ndim not in self.dimensions:
-                raise ParameterError(f"{self.torch_name}{ndim}d does not exist: ndim is one of {self.dimensions}")
+        if ndim is not None and self.dimensions and ndim not in self.dimensions:
+            raise ParameterError(f"{self.torch_name}{ndim}d does not exist: ndim is one of {self.dimensions}")
         for name, value in values.items():
             if ndim is not None:
                 value = self._one_an_axis(name, value, ndim)

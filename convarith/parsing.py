@@ -18,6 +18,10 @@ _BARE_WORDS = {
 """Words that torch's reprs print without quotes, as in padding=same or the older ReLU (inplace)."""
 
 
+MOST_BITS = 10_000
+"""Products with more bits are not read: Python does not print integers of more than 4300 digits."""
+
+
 def parse(text: str) -> Layer:
     """One layer from its text.
 
@@ -146,7 +150,7 @@ def _literal(node: ast.expr) -> Any:
             return _literal(node.args[0])
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):  # 28*28, as people write it
         left, right = _literal(node.left), _literal(node.right)
-        if type(left) is int and type(right) is int:
+        if type(left) is int and type(right) is int and left.bit_length() + right.bit_length() < MOST_BITS:
             return left * right
     raise _error("this is no number, string or tuple, and only those are read", node)
 

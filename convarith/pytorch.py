@@ -109,7 +109,7 @@ def to_module(layer: Layer) -> nn.Module:
     Conv2d(1, 16, kernel_size=(3, 3), stride=(1, 1))
     """
     torch = require_torch()
-    from convarith.convolution import Conv
+    from convarith.convolution import Conv, ConvolutionLayer
     from convarith.padding import Pad
     from convarith.resampling import ZeroInsert
 
@@ -118,10 +118,11 @@ def to_module(layer: Layer) -> nn.Module:
     arguments = dict(layer.arguments())
     if isinstance(layer, ZeroInsert):
         return _zero_insert(layer)
-    if isinstance(layer, Conv):
+    if isinstance(layer, ConvolutionLayer):
         for name in ("in_channels", "out_channels"):
             if name not in arguments:
                 raise ParameterError(f"{layer} has no {name}: torch needs them")
+    if isinstance(layer, Conv):
         pads = [layer.pads(axis) for axis in range(layer.ndim or 0)]
         if isinstance(layer.padding, tuple) and any(not isinstance(entry, int) for entry in layer.padding):
             arguments.pop("padding")

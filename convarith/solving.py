@@ -114,6 +114,7 @@ def find(kind: str, input_size: tuple[int, ...], output_size: tuple[int, ...], *
                 for found, (i, _) in zip(by_pair, together, strict=True)]  # fmt: skip
         choices = (tuple(choice[at] for at in place) for choice in product(*best))
         layers = [_layer(kind, tuple(axes), choice) for choice in choices if _one_rounding(tuple(axes), choice)]
+    layers = [layer for layer in layers if _leads(layer, input_size, output_size)]
     layers.sort(key=lambda layer: _simplicity(layer, input_size))
     return [Solution(layer, _even(layer), _unread(layer, input_size)) for layer in layers]
 
@@ -173,6 +174,14 @@ def _layer(kind: str, names: tuple[str, ...], per_axis: tuple[tuple[Any, ...], .
     if len(per_axis) == 1:  # one size: whatever the dimension, every axis alike
         arguments = {name: value[0] if isinstance(value, tuple) else value for name, value in arguments.items()}
     return class_of_kind(kind)(**arguments)  # type: ignore[return-value]
+
+
+def _leads(layer: SpatialLayer, input_size: tuple[int, ...], output_size: tuple[int, ...]) -> bool:
+    """Does the whole layer agree? torch's 3-D averages refuse what each axis by itself would take."""
+    try:
+        return layer.output_size(input_size) == output_size
+    except ShapeError:
+        return False
 
 
 def _one_rounding(names: tuple[str, ...], choice: tuple[tuple[Any, ...], ...]) -> bool:

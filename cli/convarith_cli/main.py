@@ -75,6 +75,8 @@ def answer(arguments: list[str]) -> Answer | int:
 
 def run(arguments: list[str] | None = None) -> int:
     """Answer one command line; the exit code: 0 answered, 1 a check found something, 2 the question is wrong."""
+    if sys.stdout is None:
+        return _refuse("standard output is closed: there is nowhere to write the answer")
     try:
         outcome = answer(sys.argv[1:] if arguments is None else arguments)
         if isinstance(outcome, Answer):
@@ -84,10 +86,16 @@ def run(arguments: list[str] | None = None) -> int:
     except (ConvarithError, TyperException) as error:
         message = error.format_message() if isinstance(error, TyperException) else str(error)
         return _refuse(message)
-    except BrokenPipeError:
-        # What is still buffered has no reader: let the interpreter's last flush go nowhere.
+    except ValueError as error:
+        if "integer string conversion" not in str(error):
+            raise
+        return _refuse("the answer has an integer of more than 4300 digits, which is not written")
+    except OSError as error:
+        # What is still buffered has no place to go: let the interpreter's last flush go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _refuse("the reader closed the pipe before the answer was written")
+        if isinstance(error, BrokenPipeError):
+            return _refuse("the reader closed the pipe before the answer was written")
+        return _refuse(f"the answer could not be written: {error.strerror}")
     except (KeyboardInterrupt, typer.Abort):
         _refuse("interrupted")
         return 130
