@@ -1,11 +1,12 @@
 """Transposed convolution, and the way back from any layer with a window."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import prod
+from dataclasses import dataclass, replace
+from itertools import count
+from math import gcd, prod
 from typing import ClassVar
 
-from convarith.axis import AxisRule, FloorRule
+from convarith.axis import AxisRule, FloorRule, is_even
 from convarith.convolution import Conv, ConvolutionLayer
 from convarith.errors import ParameterError, ShapeError
 from convarith.layer import Layer
@@ -145,33 +146,96 @@ class ConvTranspose(ConvolutionLayer):
         return prod(batch) * prod(spatial) * self._weights(channels, len(spatial))
 
 
-def transposed(layer: WindowLayer, input_size: int | Sequence[int]) -> tuple[Layer, ...]:
+def transposed(layer: WindowLayer, input_size: int | Sequence[int], evenly: bool = False) -> tuple[Layer, ...]:
     """The transposed convolution that leads a window layer's output back to its input size, tap for tap.
 
     Its output_padding is what the stride left unread. Where the two sides of the padding differ, or ceil_mode let a
-    window hang over the end, a crop follows.
+    window hang over the end, a crop follows. `evenly` takes the nearest kernel that hits every output equally often
+    in place of the layer's own.
 
     >>> import convarith as ca
     >>> transposed(ca.Conv(kernel_size=4, padding="same"), 7)
     (ConvTranspose1d(kernel_size=4, padding=1), ZeroPad1d((0, -1)))
+    >>> transposed(ca.Conv(kernel_size=3, stride=2, padding=1), 28, evenly=True)
+    (ConvTranspose(kernel_size=4, stride=2, padding=1),)
     """
     axes = []
     for axis, left in enumerate(layer.leftover(input_size)):
+        kernel, stride, dilation = (layer.at(name, axis) for name in ("kernel_size", "stride", "dilation"))
         before, after = layer.pads(axis)
-        padding = max(0, min(before, after))
-        end = left + padding - after
-        extra = end if 0 <= end < max(layer.at("stride", axis), layer.at("dilation", axis)) else 0
-        axes.append((padding, extra, (padding - before, end - extra)))
-    paddings, extras, crops = zip(*axes, strict=True)
+        sides = before, after - left
+        if evenly and not is_even(kernel, stride, dilation):
+            span = layer.span(axis)
+            kernel, dilation = even_window(kernel, stride, dilation)
+            total = sum(sides) + dilation * (kernel - 1) + 1 - span
+            sides = -(-total // 2), total // 2
+        axes.append((kernel, dilation, *_cut(*sides, max(stride, dilation))))
+    kernels, dilations, paddings, extras, crops = zip(*axes, strict=True)
     cropped = any(crop != (0, 0) for crop in crops)
     ndim = len(axes) if cropped or len(set(axes)) > 1 else layer.ndim
     conv = ConvTranspose(
-        kernel_size=layer.kernel_size, stride=layer.stride or 1, dilation=layer.dilation,
+        kernel_size=kernels if ndim else kernels[0], dilation=dilations if ndim else dilations[0],
+        stride=layer.stride or 1,
         padding=paddings if ndim else paddings[0], output_padding=extras if ndim else extras[0],
         in_channels=getattr(layer, "out_channels", None), out_channels=getattr(layer, "in_channels", None) or None,
         groups=getattr(layer, "groups", 1), bias=getattr(layer, "bias", True), ndim=ndim,
     )  # fmt: skip
     return (conv, _crop(crops)) if cropped else (conv,)
+
+
+def _cut(before: int, after: int, extras: int) -> tuple[int, int, tuple[int, int]]:
+    """(padding, output_padding, crop) that cut so much off a transposed convolution's whole output; below 0 adds.
+
+    torch's padding cuts both sides alike, its output_padding (less than `extras`) leaves some of that at the end.
+    """
+    if 0 <= before - after < extras and before >= 0:
+        return before, before - after, (0, 0)
+    padding = max(0, min(before, after))
+    extra = min(max(0, padding - after), extras - 1)
+    return padding, extra, (padding - before, padding - after - extra)
+
+
+def even_window(kernel: int, stride: int, dilation: int = 1, extra: int = 0) -> tuple[int, int]:
+    """The nearest (kernel, dilation) that hits every position equally often and spans at least as much.
+
+    Even is a kernel that the stride divides, under a dilation that has no factor in common with it. An output_padding
+    `extra` that the stride does not allow needs a dilation beyond it.
+
+    >>> even_window(3, 2), even_window(4, 2), even_window(3, 2, dilation=2)
+    ((4, 1), (4, 1), (4, 3))
+    """
+    span = dilation * (kernel - 1) + 1
+    kernel = -(-kernel // stride) * stride
+    least = -(-(span - 1) // (kernel - 1)) if kernel > 1 else dilation
+    least = max(1, least, extra + 1 if extra >= stride else 1)
+    return kernel, next(each for each in count(least) if gcd(each, stride) == 1)
+
+
+def even(layer: ConvTranspose) -> ConvTranspose:
+    """The nearest transposed convolution of the same output sizes that hits every inner position equally often.
+
+    An even layer is returned as it is. The formula: k2 = ceil(k/s)*s, t = 2p - op + k2 - k, p2 = ceil(t/2),
+    op2 = 2*p2 - t.
+
+    >>> import convarith as ca
+    >>> even(ca.ConvTranspose(kernel_size=3, stride=2, padding=1, output_padding=1))
+    ConvTranspose(kernel_size=4, stride=2, padding=1)
+    """
+    axes = []
+    for axis in range(layer.ndim or 1):
+        names = ("kernel_size", "stride", "dilation", "padding", "output_padding")
+        kernel, stride, dilation, padding, extra = (layer.at(name, axis) for name in names)
+        if not is_even(kernel, stride, dilation):
+            span = layer.span(axis)
+            kernel, dilation = even_window(kernel, stride, dilation, extra)
+            total = 2 * padding - extra + dilation * (kernel - 1) + 1 - span
+            padding = max(0, -(-total // 2))
+            extra = 2 * padding - total
+        axes.append((kernel, dilation, padding, extra))
+    kernels, dilations, paddings, extras = zip(*axes, strict=True)
+    if layer.ndim is None:
+        kernels, dilations, paddings, extras = kernels[0], dilations[0], paddings[0], extras[0]
+    return replace(layer, kernel_size=kernels, dilation=dilations, padding=paddings, output_padding=extras)
 
 
 def _crop(sides: Sequence[tuple[int, int]]) -> Layer:
