@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from convarith.folding import Fold, Unfold
     from convarith.layer import Layer
     from convarith.merging import Add, Concat, MatchSize, Multiply
+    from convarith.mirroring import Decoder, mirror
     from convarith.network import Network, Node
     from convarith.network_text import parse_network
     from convarith.padding import Pad
@@ -41,6 +42,7 @@ __all__ = [
     "Conv",
     "ConvTranspose",
     "ConvarithError",
+    "Decoder",
     "Elementwise",
     "Flatten",
     "Fold",
@@ -70,6 +72,7 @@ __all__ = [
     "Unfold",
     "Upsample",
     "ZeroInsert",
+    "mirror",
     "parse",
     "parse_network",
     "pytorch",
@@ -77,12 +80,14 @@ __all__ = [
 ]
 
 _HOME = {
+    "Decoder": "mirroring",
     "Layer": "layer",
     "Network": "network",
     "Node": "network",
     "SizeMap": "size_map",
     "SizeRange": "size_set",
     "SizeSet": "size_set",
+    "mirror": "mirroring",
     "parse": "parsing",
     "parse_network": "network_text",
     "solve": "solving",

@@ -18,6 +18,7 @@ COMMANDS = {
     "shape": "The size a layer gives: formula, numbers, what comes next, and the way back.",
     "solve": "The inverse: inputs for an output, or parameters between two sizes.",
     "trace": "A network layer by layer, its size for every input, and what comes back unchanged.",
+    "mirror": "The decoder of an encoder: a table beside it, and PyTorch code that runs.",
     "verify": "This arithmetic against the installed torch, layer by layer.",
 }
 """Every command and its line in the overview; its module is loaded when the command runs."""
