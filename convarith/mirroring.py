@@ -259,9 +259,9 @@ class Decoder:
         """The decoder's layers; with the encoder's before them where they read more than the latent.
 
         >>> import convarith as ca
-        >>> ca.mirror(ca.parse_network("MaxPool2d(2)"), (8, 7, 7), upsample="resize").network
-        Network(nodes=(Node(name='0', layer=Upsample(scale_factor=2.0), inputs=('input',)), Node(name='1', \
-layer=ReplicationPad2d((0, 1, 0, 1)), inputs=('0',))), remarks=())
+        >>> print(ca.mirror(ca.parse_network("MaxPool2d(2)"), (8, 7, 7), upsample="resize").network)
+        0: Upsample(scale_factor=2.0)
+        1: ReplicationPad2d((0, 1, 0, 1))
         """
         if not self.stands_alone:
             return self.autoencoder
@@ -347,20 +347,20 @@ layer=ReplicationPad2d((0, 1, 0, 1)), inputs=('0',))), remarks=())
             try:
                 if not self.encoder.ndim:
                     raise OverflowError
-                sizes = self._with_channels.size_map(axis, self.input_shape)
+                sizes = self._with_channels(self.autoencoder).size_map(axis, self.input_shape)
+                legal = self._with_channels(self.encoder).size_map(axis, self.input_shape).domain
                 known = sizes.ends_at is None
-                yield (name, sizes.comes_back if known else only, sizes.domain if known else only)
+                yield (name, sizes.comes_back if known else only, legal if known else only)
             except (OverflowError, ConvarithError):
                 yield name, only, only
 
-    @cached_property
-    def _with_channels(self) -> Network:
-        """The autoencoder behind a layer that says how many channels come in: a pool does not, a Flatten asks."""
+    def _with_channels(self, network: Network) -> Network:
+        """A network behind a layer that says how many channels come in: a pool does not, a Flatten asks."""
         channels = self.input_shape[0]
         first = Conv(kernel_size=1, in_channels=channels, out_channels=channels, ndim=self.encoder.ndim)
         nodes = (
             Node(node.name, node.layer, tuple("channels" if name == INPUT else name for name in node.inputs))
-            for node in self.autoencoder.nodes
+            for node in network.nodes
         )
         return Network((Node("channels", first, (INPUT,)), *nodes))
 

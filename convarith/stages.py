@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from convarith.adaptive import FractionalMaxPool, _AdaptivePool
 from convarith.axis import FloorRule
 from convarith.convolution import Conv
 from convarith.elementwise import Elementwise
@@ -63,9 +64,8 @@ def stages_of(network: Network, input_shape: tuple[int, ...]) -> list[Stage]:
     >>> [(stage.name, stage.before, stage.after, stage.run) for stage in stages_of(net, (1, 28, 28))]
     [('0', (1, 28, 28), (8, 14, 14), (ReLU(),)), ('2', (8, 14, 14), (1568,), ())]
     """
-    nodes = _used(network.nodes)
-    shapes = {INPUT: input_shape} | network.shapes((1, *input_shape), batched=True)
-    shapes = {name: shape if name == INPUT else shape[1:] for name, shape in shapes.items()}
+    nodes = used(network.nodes)
+    shapes = {INPUT: input_shape} | network.shapes(input_shape, batched=False)
     found: list[Stage] = []
     for entry, group in _groups(nodes):
         before, after = shapes[entry], shapes[group[-1].name]
@@ -75,7 +75,7 @@ def stages_of(network: Network, input_shape: tuple[int, ...]) -> list[Stage]:
                 found[-1] = found[-1]._replace(run=(*found[-1].run, only))
             continue
         if only is not None:
-            found.append(Stage(entry, group, _settled(only, before), before, after, ()))
+            found.append(Stage(entry, group, settled(only, before), before, after, ()))
         elif before == after and found:
             found[-1] = found[-1]._replace(run=found[-1].run or _run_of(group))
         elif before != after or not found:
@@ -83,7 +83,7 @@ def stages_of(network: Network, input_shape: tuple[int, ...]) -> list[Stage]:
     return found
 
 
-def _used(nodes: Sequence[Node]) -> list[Node]:
+def used(nodes: Sequence[Node]) -> list[Node]:
     """The nodes that the last one depends on."""
     needed: set[str] = {nodes[-1].name} if nodes else set()
     kept = []
@@ -106,7 +106,7 @@ def _groups(nodes: Sequence[Node]) -> Iterator[tuple[str, tuple[Node, ...]]]:
         until = max(until, last_reader.get(node.name, number))
 
 
-def _settled(layer: Layer, before: tuple[int, ...]) -> Layer:
+def settled(layer: Layer, before: tuple[int, ...]) -> Layer:
     """The layer with the dimension and the channels that its input fixes."""
     changes: dict[str, object] = {}
     if layer.dimensions and layer.ndim is None and len(before) > 1:
@@ -115,7 +115,15 @@ def _settled(layer: Layer, before: tuple[int, ...]) -> Layer:
         changes["in_channels"] = before[0]
     if getattr(layer, "in_features", 0) is None:
         changes["in_features"] = before[-1]
-    return replace(layer, **changes) if changes else layer  # type: ignore[type-var]
+    return changed(layer, **changes) if changes else layer
+
+
+def changed(layer: Layer, **changes: object) -> Layer:
+    """The layer with other parameters."""
+    if isinstance(layer, (_AdaptivePool, FractionalMaxPool)):  # their output_size is a method's name, too
+        ndim = changes.pop("ndim", layer.ndim)
+        return type(layer)(**dict(layer.arguments()) | {"ndim": ndim} | changes)
+    return replace(layer, **changes)  # type: ignore[type-var]
 
 
 def _run_of(nodes: Sequence[Node]) -> tuple[Elementwise, ...]:

@@ -17,9 +17,8 @@ from convarith.merging import Add, Concat, Multiply
 from convarith.network import INPUT, Node
 from convarith.opaque import Opaque
 from convarith.padding import Pad
-from convarith.pooling import MaxPool
 from convarith.resampling import PixelShuffle, ZeroInsert
-from convarith.stages import _settled, _used
+from convarith.stages import changed, settled, used
 from convarith.symbolic import AxisSize
 from convarith.ways_back import plain_unpool
 
@@ -180,7 +179,8 @@ def _letters(decoder: Decoder) -> str:
 
 def _lines(layer: Layer, shape: tuple[int, ...]) -> list[str]:
     """The calls that build a layer, the shape it gives as a comment behind the last."""
-    return [*(f"{call}," for call in _calls(layer)[:-1]), f"{_calls(layer)[-1]},  # {_times(shape)}"]
+    *first, last = _calls(layer)
+    return [*(f"{call}," for call in first), f"{last},  # {_times(shape)}"]
 
 
 def _calls(layer: Layer) -> list[str]:
@@ -307,7 +307,7 @@ def _fit(fit: str, step: Step, sizes: list[str], pools: list[str]) -> str:
 
 
 def _encoder_class(decoder: Decoder, pools: list[Step], maps: list[Step]) -> str:
-    nodes = _used(decoder.encoder.nodes)
+    nodes = used(decoder.encoder.nodes)
     shapes = {INPUT: decoder.input_shape}
     for name, shape in decoder.encoder.shapes((1, *decoder.input_shape), batched=True).items():
         shapes[name] = shape[1:]
@@ -330,7 +330,7 @@ def _encoder_class(decoder: Decoder, pools: list[Step], maps: list[Step]) -> str
         if isinstance(layer, (Add, Multiply, Concat)):
             body.say(f"{target} = {_joined(layer, given)}  # {_times(shapes[node.name])}")
         elif node.name in with_indices:
-            call = _calls(replace(layer, return_indices=True))[-1]  # type: ignore[type-var]
+            call = _calls(changed(layer, return_indices=True))[-1]
             body.is_open = False
             body.add([f"{call},  # {_times(shapes[node.name])}"], given[0], target)
             body.statements[-1] = f"{target}, where = {body.statements[-1].split(' = ', 1)[1]}"
@@ -351,9 +351,9 @@ def _encoder_class(decoder: Decoder, pools: list[Step], maps: list[Step]) -> str
 
 
 def _layer(node: Node, shape: tuple[int, ...]) -> Layer:
-    layer = _settled(node.layer, shape)
-    if isinstance(layer, MaxPool) and layer.return_indices:
-        return replace(layer, return_indices=False)
+    layer = settled(node.layer, shape)
+    if getattr(layer, "return_indices", False):
+        return changed(layer, return_indices=False)
     if isinstance(layer, Elementwise) and layer.settings.get("num_features", 1) is None:
         return Elementwise(layer.word, **(dict(layer.values) | {"num_features": shape[0]}))
     return layer

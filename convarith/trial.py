@@ -72,7 +72,9 @@ def run_once(decoder: Decoder) -> Trial:
             layer.register_forward_hook(lambda _module, _given, result: seen.append(tuple(result.shape[1:])))
     torch.manual_seed(0)
     target = torch.rand(BATCH, *decoder.input_shape)
-    given: tuple[Any, ...] = (target,) if whole else (torch.randn(BATCH, *decoder.latent_shape),)
+    latent = torch.randn(BATCH, *decoder.latent_shape)
+    given: tuple[Any, ...] = (target.clone() if whole else latent,)
+    given[0].requires_grad_()  # a decoder without weights has a backward pass, too
     if not whole and not decoder.stands_alone:
         given += (decoder.input_shape[1:],)
     result = model(*given)

@@ -98,7 +98,8 @@ def _window(stage: Stage, layer: Any, upsample: str, even: bool) -> Way:
             def make(target: tuple[int, ...]) -> tuple[Layer, ...]:
                 return _with_channels(transposed(layer, target, evenly=True), stage)
 
-    return Way(make(sizes), "crop" if largest != sizes or strided else "", make(largest), remark=remark)
+    layers = make(sizes)
+    return Way(layers, "crop" if strided else "", layers if largest == sizes else make(largest), remark=remark)
 
 
 def _with_channels(layers: tuple[Layer, ...], stage: Stage) -> tuple[Layer, ...]:
@@ -221,6 +222,17 @@ def _upsampled(stage: Stage, layer: Any, upsample: str, even: bool) -> Way:
 def _exact(stage: Stage, layer: Any, upsample: str, even: bool) -> Way:
     """Layers that come back for every size."""
     back = layer.back(stage.before[1:])
+    return Way(back, open=back)
+
+
+def _pad(stage: Stage, layer: Any, upsample: str, even: bool) -> Way:
+    """What was padded is cut, what was cut is filled up, and first where one axis needs both: torch cuts first."""
+    pads = [layer.pads(axis) for axis in range(len(stage.before) - 1)]
+    if not any(before * after < 0 for before, after in pads):
+        return _exact(stage, layer, upsample, even)
+    fill = [(max(0, -before), max(0, -after)) for before, after in pads]
+    cut = [(-max(0, before), -max(0, after)) for before, after in pads]
+    back = (*_padded(fill, "zeros"), *_padded(cut, "zeros"))
     return Way(back, open=back)
 
 
@@ -355,7 +367,7 @@ _WAYS: tuple[tuple[type[Layer], Callable[[Stage, Any, str, bool], Way]], ...] = 
     (ZeroInsert, _zero_insert),
     (PixelShuffle, _exact),
     (PixelUnshuffle, _exact),
-    (Pad, _exact),
+    (Pad, _pad),
     (Linear, _linear),
     (Flatten, _flatten),
     (Unflatten, _unflatten),

@@ -16,11 +16,17 @@ collect_ignore = ["benchmarks"]
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files from today's output")
     parser.addoption("--random-networks", type=int, default=300, help="how many random networks each law is tried on")
+    parser.addoption("--random-encoders", type=int, default=300, help="how many random encoders are mirrored")
 
 
 @pytest.fixture(scope="session")
 def random_networks(request: pytest.FixtureRequest) -> int:
     return int(request.config.getoption("--random-networks"))
+
+
+@pytest.fixture(scope="session")
+def random_encoders(request: pytest.FixtureRequest) -> int:
+    return int(request.config.getoption("--random-encoders"))
 
 
 @pytest.fixture

@@ -94,7 +94,8 @@ def mirror(
 
 def _title(decoder: Decoder, report: Report) -> str:
     shapes = f"{times(decoder.latent_shape)} -> {times(decoder.input_shape)}"
-    return f"{shapes}: {len(decoder.mirrors):,} layers, {report.parameters:,} parameters"
+    layers = f"{len(decoder.mirrors):,} layer{'s' if len(decoder.mirrors) != 1 else ''}"
+    return f"{shapes}: {layers}, {report.parameters:,} parameters"
 
 
 def _table(decoder: Decoder) -> Table:

@@ -25,11 +25,12 @@ COLUMNS = ("what", "A", "B", "A takes", "B takes", "ratio", "asked for", "")
 
 def all_comparisons() -> list[Comparison]:
     """Every subject's comparisons."""
+    import mirroring
     import networks
     import sizing
     import starting
 
-    return [*starting.comparisons(), *sizing.comparisons(), *networks.comparisons()]
+    return [*starting.comparisons(), *sizing.comparisons(), *networks.comparisons(), *mirroring.comparisons()]
 
 
 def read_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
