@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import gcd
@@ -277,9 +277,8 @@ class Decoder:
         nodes = [Node(named(node.name), node.layer, tuple(map(named, node.inputs))) for node in self.encoder.nodes]
         return Network((*nodes, *(node for _, node in self._nodes(named(self.steps[0].stage.exit), named))))
 
-    def _nodes(self, before: str, named: object) -> Iterator[tuple[int, Node]]:
+    def _nodes(self, before: str, named: Callable[[str], str]) -> Iterator[tuple[int, Node]]:
         """(step, node) of the decoder in the whole network."""
-        assert callable(named)
         number = 0
         for position, step in enumerate(self.steps):
             entry = named(step.stage.entry)

@@ -27,6 +27,7 @@ USES = {
     "solve": "import convarith as ca; assert ca.solve('conv', input_size=28, output_size=14)",
     "a refusal": "import convarith as ca\ntry: ca.parse('Cnov2d(1)')\nexcept ca.ParseError: pass",
     "the way back": "import convarith as ca; ca.Conv(kernel_size=4, padding='same').back((7, 7))",
+    "mirror": "import convarith as ca; ca.mirror(ca.parse_network('Conv2d(1, 8, 3, 2)'), (1, 28, 28)).code()",
     "every name": "import convarith as ca; [getattr(ca, name) for name in ca.__all__]",
 }
 

@@ -184,8 +184,8 @@ def test_a_fixed_decoder_serves_exactly_the_sizes_that_come_back_in_torch(
     torch: ModuleType, random_encoders: int
 ) -> None:
     returned = checked = 0
-    for rng, net, shape in encoders(random_encoders // 3):
-        if prod(shape) > 4_000:
+    for rng, net, shape in encoders(random_encoders // 6):
+        if prod(shape) > 2_500:
             continue
         decoder = ca.mirror(net, shape, upsample=rng.choice(("transposed", "resize", "pixelshuffle")))
         there, back = modules(net), modules(decoder.network)
@@ -200,7 +200,7 @@ def test_a_fixed_decoder_serves_exactly_the_sizes_that_come_back_in_torch(
             assert {size for size in scan if size in serves} == theirs, f"{net}\non {shape}: {letter}"
             assert shape[axis] in theirs
             returned, checked = returned + len(theirs), checked + 1
-    assert returned > 2 * checked > random_encoders // 6
+    assert returned > 2 * checked > random_encoders // 20
 
 
 # The lectures ----------------------------------------------------------------------------------------------------------
