@@ -9,7 +9,7 @@ from math import gcd
 from typing import TYPE_CHECKING, NamedTuple
 
 from convarith.convolution import Conv, ConvolutionLayer
-from convarith.dense import Linear
+from convarith.dense import Linear, Unflatten
 from convarith.elementwise import TABLE, Elementwise
 from convarith.errors import ConvarithError, ParameterError, ShapeError
 from convarith.layer import AXIS_NAMES, Layer
@@ -286,7 +286,8 @@ class Decoder:
             if step.way.fit == "unpool":
                 layers = [(MatchSize(), True)]
             elif self.follows and step.way.fit == "unflatten":
-                layers.append((MatchSize(), True))
+                some = (step.shape[0], -1, *(1,) * (len(step.shape) - 2))
+                layers = [(Unflatten(dim=1, unflattened_size=some), False), (MatchSize(), True)]
             elif self.follows and step.way.fit:
                 layers = [(layer, False) for layer in step.way.open]
                 layers.append((MatchSize(), True))
