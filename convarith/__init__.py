@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from convarith.errors import ConvarithError, MissingDependencyError, ParameterError, ParseError, ShapeError
 
 if TYPE_CHECKING:
+    from convarith import matrix as matrix
     from convarith import pytorch as pytorch
     from convarith.adaptive import AdaptiveAvgPool, AdaptiveMaxPool, FractionalMaxPool
     from convarith.convolution import Conv
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from convarith.mirroring import Decoder, mirror
     from convarith.network import Network, Node
     from convarith.network_text import parse_network
+    from convarith.overlapping import Overlap, overlap
     from convarith.padding import Pad
     from convarith.parsing import parse
     from convarith.pooling import AvgPool, LPPool, MaxPool
@@ -58,6 +60,7 @@ __all__ = [
     "Narrow",
     "Network",
     "Node",
+    "Overlap",
     "Pad",
     "ParameterError",
     "ParseError",
@@ -72,7 +75,9 @@ __all__ = [
     "Unfold",
     "Upsample",
     "ZeroInsert",
+    "matrix",
     "mirror",
+    "overlap",
     "parse",
     "parse_network",
     "pytorch",
@@ -84,10 +89,12 @@ _HOME = {
     "Layer": "layer",
     "Network": "network",
     "Node": "network",
+    "Overlap": "overlapping",
     "SizeMap": "size_map",
     "SizeRange": "size_set",
     "SizeSet": "size_set",
     "mirror": "mirroring",
+    "overlap": "overlapping",
     "parse": "parsing",
     "parse_network": "network_text",
     "solve": "solving",
@@ -95,8 +102,8 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "pytorch":
-        return import_module("convarith.pytorch")
+    if name in ("matrix", "pytorch"):
+        return import_module(f"convarith.{name}")
     if name in __all__:
         from convarith.catalogue import MODULES
 

@@ -25,12 +25,15 @@ COLUMNS = ("what", "A", "B", "A takes", "B takes", "ratio", "asked for", "")
 
 def all_comparisons() -> list[Comparison]:
     """Every subject's comparisons."""
+    import matrices
     import mirroring
     import networks
+    import overlaps
     import sizing
     import starting
 
-    return [*starting.comparisons(), *sizing.comparisons(), *networks.comparisons(), *mirroring.comparisons()]
+    subjects = (starting, sizing, networks, mirroring, overlaps, matrices)
+    return [comparison for subject in subjects for comparison in subject.comparisons()]
 
 
 def read_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
