@@ -259,9 +259,9 @@ def _decoder_body(decoder: Decoder) -> Body:
     def layers(found: Iterable[Layer]) -> None:
         nonlocal shape
         found = tuple(found)
-        for layer in found:
+        for before, layer in zip((None, *found), found, strict=False):
             shape = layer.output_shape((2, *shape))[1:]
-            body.add(_lines(layer, shape), shuffles=isinstance(layer, PixelShuffle))
+            body.add(_lines(layer, shape), shuffles=isinstance(layer, PixelShuffle) and isinstance(before, Conv))
 
     for step in decoder.steps:
         way, target = step.way, step.shape

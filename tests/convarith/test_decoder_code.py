@@ -54,3 +54,11 @@ def test_the_code_gives_every_shape_back(torch: ModuleType, random_encoders: int
         decoder_parameters = sum(each.numel() for each in names["Decoder"]().parameters())
         assert decoder_parameters == decoder.report.parameters
     assert others > 0 or not way.get("any_size", way.get("skips", False))
+
+
+def test_a_pixel_shuffle_alone_needs_no_start(torch: ModuleType) -> None:
+    net = ca.parse_network("PixelUnshuffle(2); Conv2d(4, 8, 3, stride=2, padding=1)")
+    decoder = ca.mirror(net, (1, 20, 20), upsample="resize", any_size=True)
+    assert decoder.verify().problems == ()
+    assert "icnr_" not in decoder.code()
+    assert "icnr_(self.block0)" in ca.mirror(net, (1, 20, 20), upsample="pixelshuffle", any_size=True).code()
