@@ -66,38 +66,26 @@ def _window(stage: Stage, layer: Any, upsample: str, even: bool) -> Way:
         return Way((), "unpool")
     sizes = stage.before[1:]
     largest = tuple(each.last or size for each, size in zip(layer.inputs_for(stage.after[1:]), sizes, strict=True))
-    remark = ""
-
-    def make(target: tuple[int, ...]) -> tuple[Layer, ...]:
-        return _with_channels(transposed(layer, target, even), stage)
-
     strides = [layer.at("stride", axis) for axis in range(len(sizes))]
     strided = any(stride > 1 for stride in strides)
-    if upsample == "resize" and isinstance(layer, _Pool):
+    sub_pixels = upsample == "pixelshuffle" and strided
+    one_factor = len(sizes) == 2 and len(set(strides)) == 1
 
-        def make(target: tuple[int, ...]) -> tuple[Layer, ...]:
+    def make(target: tuple[int, ...]) -> tuple[Layer, ...]:
+        if upsample == "resize" and isinstance(layer, _Pool):
             return _repeated(layer, target, stage.after[1:])
-
-    elif upsample == "resize" and strided:
-
-        def make(target: tuple[int, ...]) -> tuple[Layer, ...]:
+        if upsample == "resize" and strided:
             return _resized(stage, layer, target)
+        if sub_pixels and one_factor:
+            return _shuffled(stage, layer, target)
+        return _with_channels(transposed(layer, target, even or sub_pixels), stage)
 
-    elif upsample == "pixelshuffle" and strided:
-        if len(sizes) == 2 and strides[0] == strides[1]:
-
-            def make(target: tuple[int, ...]) -> tuple[Layer, ...]:
-                return _shuffled(stage, layer, target)
-
-        else:
-            remark = (
-                f"{stage.name}: PixelShuffle takes 2-D maps and one factor; an even transposed convolution computes "
-                "the same"
-            )
-
-            def make(target: tuple[int, ...]) -> tuple[Layer, ...]:
-                return _with_channels(transposed(layer, target, evenly=True), stage)
-
+    remark = ""
+    if sub_pixels and not one_factor:
+        remark = (
+            f"{stage.name}: PixelShuffle takes 2-D maps and one factor; "
+            "an even transposed convolution computes the same"
+        )
     layers = make(sizes)
     return Way(layers, "crop" if strided else "", layers if largest == sizes else make(largest), remark=remark)
 

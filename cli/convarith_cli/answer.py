@@ -96,10 +96,15 @@ def markdown(block: Block, first: bool = False) -> str:
     if isinstance(block, str):
         return f"**{block}**" if first else block
     if isinstance(block, Facts):
-        return "\n".join(f"- {label}: {value}" for label, value in block.lines)
+        return "\n".join(_item(label, value.split("\n")) for label, value in block.lines)
     marks = ["---:" if column in block.numbers else ":---" for column in block.columns]
     rows = [list(block.columns), marks, *([cell.replace("|", "\\|") for cell in row] for row in block.rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _item(label: str, lines: list[str]) -> str:
+    """An entry of a Markdown list; several lines become a list in it."""
+    return f"- {label}: {lines[0]}" if len(lines) == 1 else "\n  - ".join([f"- {label}:", *lines])
 
 
 def write_rich(blocks: list[Block], console: "Console") -> None:
