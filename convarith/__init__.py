@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 from convarith.errors import ConvarithError, MissingDependencyError, ParameterError, ParseError, ShapeError
 
 if TYPE_CHECKING:
+    from convarith import artefacts as artefacts
     from convarith import matrix as matrix
     from convarith import pytorch as pytorch
+    from convarith import spectrum as spectrum
+    from convarith import views as views
     from convarith.adaptive import AdaptiveAvgPool, AdaptiveMaxPool, FractionalMaxPool
     from convarith.convolution import Conv
     from convarith.dense import GLU, Flatten, Linear, Narrow, Permute, Unflatten
@@ -75,6 +78,7 @@ __all__ = [
     "Unfold",
     "Upsample",
     "ZeroInsert",
+    "artefacts",
     "matrix",
     "mirror",
     "overlap",
@@ -82,6 +86,8 @@ __all__ = [
     "parse_network",
     "pytorch",
     "solve",
+    "spectrum",
+    "views",
 ]
 
 _HOME = {
@@ -102,7 +108,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("matrix", "pytorch"):
+    if name in ("artefacts", "matrix", "pytorch", "spectrum", "views"):
         return import_module(f"convarith.{name}")
     if name in __all__:
         from convarith.catalogue import MODULES

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from math import gcd
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convarith.convolution import Conv
 from convarith.folding import Unfold
 from convarith.layer import Layer
+from convarith.padding import padding_source
 from convarith.pooling import AvgPool
 from convarith.resampling import Upsample, ZeroInsert
 from convarith.transposed import ConvTranspose
@@ -21,8 +22,6 @@ UPSAMPLE_MODES = ("nearest", "nearest-exact", "linear", "bilinear", "trilinear")
 LinearLayer = Conv | ConvTranspose | AvgPool | Upsample | ZeroInsert | Unfold
 """The layers whose outputs are a product, over the axes, of sums over a few inputs."""
 
-Index = TypeVar("Index", int, "NDArray[np.int64]")
-
 
 class AxisPattern(NamedTuple):
     """For every output, a row of candidates: (outputs, candidates) in each array, `taps` one row where all agree."""
@@ -35,7 +34,7 @@ class AxisPattern(NamedTuple):
     """The tap of the kernel that reads it."""
     valid: NDArray[np.bool_]
     coefficients: NDArray[np.float64] | None = None
-    """What the input is multiplied with, beside the kernel's weight; None: 1."""
+    """What the input is multiplied with, beside the kernel's weight; one column where all agree; None: 1."""
 
 
 def is_linear(layer: Layer) -> bool:
@@ -56,21 +55,6 @@ def kernel_at(layer: LinearLayer, axis: int) -> int:
 def pads_with_input(layer: LinearLayer) -> bool:
     """Is the padding made of the input, so that two taps may read the same value?"""
     return isinstance(layer, Conv) and layer.padding_mode != "zeros"
-
-
-def padding_source(mode: str, position: Index, size: int, before: int, after: int) -> Index:
-    """The input that a position reads, counted from the first input, where a padding mode fills the outside.
-
-    >>> [padding_source("reflect", at, 4, 2, 2) for at in range(-2, 6)]
-    [2, 1, 0, 1, 2, 3, 2, 1]
-    """
-    last = size - 1
-    if mode == "reflect":
-        return last - abs(last - abs(position))
-    if mode == "replicate":  # the middle one of 0, position and last
-        return (abs(position) - abs(position - last) + last) // 2
-    first, cropped = max(-before, 0), size - max(-before, 0) - max(-after, 0)  # torch crops, then wraps
-    return first + (position - first) % cropped
 
 
 def _meetings(outer: int, inner: int, kernel: int, stride: int, dilation: int, padding: int) -> int:
@@ -109,6 +93,21 @@ def entries_along(layer: LinearLayer, axis: int, size: int, output: int) -> int:
     return count
 
 
+def candidates_along(layer: LinearLayer, axis: int) -> int:
+    """How many candidates of one axis an `AxisPattern` lists for every output, at most.
+
+    >>> import convarith as ca
+    >>> candidates_along(ca.ConvTranspose(kernel_size=5, stride=2), 0)
+    3
+    """
+    if isinstance(layer, Upsample):
+        return 1 if "nearest" in layer.mode else 2
+    if isinstance(layer, ConvTranspose):
+        stride, dilation = layer.at("stride", axis), layer.at("dilation", axis)
+        return -(-layer.at("kernel_size", axis) // (stride // gcd(stride, dilation)))
+    return kernel_at(layer, axis)
+
+
 def axis_pattern(layer: LinearLayer, axis: int, size: int, output: int, ndim: int = 1) -> AxisPattern:
     """The reads of one of `ndim` axes, each row in the order of its columns (unless `pads_with_input`).
 
@@ -140,7 +139,7 @@ def axis_pattern(layer: LinearLayer, axis: int, size: int, output: int, ndim: in
             low, high = (-before, size + after) if layer.count_include_pad else (0, size)
             start = positions * stride - before
             divisors = np.minimum(start + kernel, high) - np.maximum(start, low)
-        coefficients = np.broadcast_to(1 / divisors, columns.shape)
+        coefficients = 1 / divisors
     return AxisPattern(size, columns, taps, (columns >= 0) & (columns < size), coefficients)
 
 

@@ -8,7 +8,7 @@ scipy are imported by the functions that need them.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +17,7 @@ from convarith.axis_pattern import (
     AxisPattern,
     LinearLayer,
     axis_pattern,
+    candidates_along,
     entries_along,
     is_linear,
     kernel_at,
@@ -27,6 +28,7 @@ from convarith.errors import MissingDependencyError, ParameterError
 from convarith.folding import Unfold
 from convarith.layer import Layer
 from convarith.pooling import AvgPool
+from convarith.resampling import Upsample
 from convarith.transposed import ConvTranspose
 from convarith.values import shape_of, spread, times
 
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
 
-class _Sizes(NamedTuple):
+class LayerSizes(NamedTuple):
     """A layer at one input size, every channel counted."""
 
     inputs: tuple[int, ...]
@@ -69,18 +71,13 @@ def conv_matrix(layer: Layer, input_size: int | Sequence[int], weight: ArrayLike
     >>> (matrix @ range(1, 10)).astype(int).tolist()
     [25, 31, 43, 49]
     """
-    _require()
-    sizes = _measure(layer, input_size)
+    require_numpy()
+    sizes = measured(layer, input_size)
     assert isinstance(layer, LinearLayer)
-    given = None if weight is None else _array(weight, "weight")
-    _refuse_too_large(layer, sizes, None)
-    _refuse_too_large(layer, sizes, _entries(layer, sizes), 8 if given is None else given.dtype.itemsize)
-    values = _weights(layer, sizes, given)
-    axes = [
-        axis_pattern(layer, axis, size, output, len(sizes.inputs))
-        for axis, (size, output) in enumerate(zip(sizes.inputs, sizes.outputs, strict=True))
-    ]
-    matrix = _assemble(axes, sizes, values, isinstance(layer, Unfold), _shape(layer, sizes))
+    given = None if weight is None else numbers(weight, "weight")
+    entries, shape = _checked(layer, sizes, 8 if given is None else given.dtype.itemsize)
+    values = weight_of(layer, sizes, given)
+    matrix = _assemble(patterns(layer, sizes), sizes, values, entries, isinstance(layer, Unfold), shape)
     if pads_with_input(layer):
         matrix.sum_duplicates()
     else:
@@ -100,14 +97,14 @@ def affine(
     >>> (matrix @ [1, 2, 4] + offset).tolist()
     [-0.5, -1.5]
     """
-    np = _require()
-    sizes = _measure(layer, input_size)
+    np = require_numpy()
+    sizes = measured(layer, input_size)
     if bias is None:
         matrix = conv_matrix(layer, input_size, weight)
         return matrix, np.zeros(matrix.shape[0], matrix.dtype)
     if not getattr(layer, "bias", False):
         raise ParameterError(f"{layer} has no bias: leave it out, or take a convolution with bias=True")
-    each = _array(bias, "bias")
+    each = numbers(bias, "bias")
     wanted = layer.out_channels if isinstance(layer, Conv | ConvTranspose) else None
     wanted = sizes.groups if wanted is None else wanted
     if each.shape != (wanted,):
@@ -125,9 +122,50 @@ def nnz(layer: Layer, input_size: int | Sequence[int]) -> int:
     >>> nnz(ca.parse("Conv2d(16, 32, 3, stride=2, padding=1)"), (64, 64))
     4620800
     """
-    sizes = _measure(layer, input_size)
+    sizes = measured(layer, input_size)
     assert isinstance(layer, LinearLayer)
     return _entries(layer, sizes)
+
+
+class Reads(NamedTuple):
+    """Every read of an input by an output, row by row; several may meet in one entry where padding repeats inputs."""
+
+    rows: NDArray[Any]
+    columns: NDArray[Any]
+    weights: NDArray[Any]
+    """The place, in the flattened weight of torch's layout, of the number it is multiplied with; the tap of a layer
+    without weights. Modulo the kernel's size it is the tap."""
+
+
+def reads(layer: Layer, input_size: int | Sequence[int]) -> Reads:
+    """Which weight stands where in the matrix. Raises what `conv_matrix` raises.
+
+    >>> import convarith as ca
+    >>> found = reads(ca.Conv(kernel_size=2), 3)
+    >>> found.rows.tolist(), found.columns.tolist(), found.weights.tolist()
+    ([0, 0, 1, 1], [0, 1, 1, 2], [0, 1, 0, 1])
+    """
+    np = require_numpy()
+    sizes = measured(layer, input_size)
+    assert isinstance(layer, LinearLayer)
+    entries, shape = _checked(layer, sizes, 8)
+    places = np.arange(prod(weight_shape(layer, sizes)), dtype=np.int64).reshape(weight_shape(layer, sizes))
+    own = _own_first(layer, sizes, places)[: sizes.out_channels]
+    alone = (axis._replace(coefficients=None) for axis in patterns(layer, sizes))
+    matrix = _assemble(alone, sizes, own, entries, isinstance(layer, Unfold), shape)
+    rows = np.repeat(np.arange(shape[0]), np.diff(matrix.indptr))
+    taps = rows // max(1, prod(sizes.outputs)) if isinstance(layer, Unfold) else matrix.data
+    return Reads(rows, matrix.indices, taps)
+
+
+def weight_shape(layer: LinearLayer, sizes: LayerSizes) -> tuple[int, ...]:
+    """The shape of torch's weight, open channels one a group; of one channel's kernel for a layer without weights."""
+    if not isinstance(layer, Conv | ConvTranspose):
+        return sizes.weight
+    out_channels = sizes.groups if layer.out_channels is None else layer.out_channels
+    if isinstance(layer, ConvTranspose):
+        return (sizes.in_channels, out_channels // sizes.groups, *sizes.kernel)
+    return (out_channels, sizes.in_channels // sizes.groups, *sizes.kernel)
 
 
 def bytes_needed(layer: Layer, input_size: int | Sequence[int], itemsize: int = 8) -> int:
@@ -137,12 +175,24 @@ def bytes_needed(layer: Layer, input_size: int | Sequence[int], itemsize: int = 
     >>> bytes_needed(ca.Conv(kernel_size=2), (3, 3))
     212
     """
-    sizes = _measure(layer, input_size)
+    sizes = measured(layer, input_size)
     assert isinstance(layer, LinearLayer)
     return _bytes(layer, sizes, _entries(layer, sizes), itemsize)
 
 
-def _require() -> Any:
+def peak_bytes(layer: Layer, input_size: int | Sequence[int], itemsize: int = 8) -> int:
+    """Bytes that building the matrix takes at most: its arrays, and the temporary ones of one output channel.
+
+    >>> import convarith as ca
+    >>> peak_bytes(ca.Conv(kernel_size=2), (3, 3))
+    516
+    """
+    sizes = measured(layer, input_size)
+    assert isinstance(layer, LinearLayer)
+    return _peak(layer, sizes, _entries(layer, sizes), itemsize)
+
+
+def require_numpy() -> Any:
     """numpy, with scipy in reach; or MissingDependencyError with the line that installs both."""
     try:
         import numpy as np
@@ -155,7 +205,8 @@ def _require() -> Any:
     return np
 
 
-def _measure(layer: Layer, input_size: int | Sequence[int]) -> _Sizes:
+def measured(layer: Layer, input_size: int | Sequence[int]) -> LayerSizes:
+    """A linear layer at one input size, checked. Raises what `conv_matrix` raises for a wrong layer or size."""
     if not is_linear(layer):
         what = str(layer) if isinstance(layer, Layer) else type(layer).__name__
         raise ParameterError(
@@ -172,40 +223,72 @@ def _measure(layer: Layer, input_size: int | Sequence[int]) -> _Sizes:
         out_channels = groups if layer.out_channels is None else layer.out_channels
         out_channels = out_channels if in_channels else 0  # torch makes no channels out of none
     kernel = tuple(kernel_at(layer, axis) for axis in range(len(inputs)))
-    return _Sizes(inputs, outputs, in_channels, out_channels, groups, kernel)
+    return LayerSizes(inputs, outputs, in_channels, out_channels, groups, kernel)
 
 
-def _entries(layer: LinearLayer, sizes: _Sizes) -> int:
+def _entries(layer: LinearLayer, sizes: LayerSizes) -> int:
     along = zip(sizes.inputs, sizes.outputs, strict=True)
     pairs = prod(entries_along(layer, axis, size, output) for axis, (size, output) in enumerate(along))
     return sizes.out_channels * (sizes.in_channels // sizes.groups) * pairs
 
 
-def _shape(layer: LinearLayer, sizes: _Sizes) -> tuple[int, int]:
+def shape_of_matrix(layer: LinearLayer, sizes: LayerSizes) -> tuple[int, int]:
+    """(rows, columns) of the matrix."""
     rows = prod(sizes.outputs) * (prod(sizes.kernel) if isinstance(layer, Unfold) else sizes.out_channels)
     return rows, prod(sizes.inputs) * sizes.in_channels
 
 
-def _bytes(layer: LinearLayer, sizes: _Sizes, entries: int, itemsize: int) -> int:
-    rows, columns = _shape(layer, sizes)
+def _bytes(layer: LinearLayer, sizes: LayerSizes, entries: int, itemsize: int) -> int:
+    rows, columns = shape_of_matrix(layer, sizes)
     index = 4 if max(rows, columns, entries) < 2**31 else 8
     return entries * (itemsize + index) + (rows + 1) * index
 
 
-def _refuse_too_large(layer: LinearLayer, sizes: _Sizes, entries: int | None, itemsize: int = 8) -> None:
-    """Compare with the free memory; `entries` None: only the rows' own share, before anything is counted."""
-    needed, free = _bytes(layer, sizes, entries or 0, itemsize), _free_memory()
-    if free is None or needed <= free:
-        return
-    rows, columns = _shape(layer, sizes)
-    least = "at least " if entries is None else ""
-    raise ParameterError(
-        f"the {rows} x {columns} matrix of {layer} at {times(sizes.inputs)} needs {least}{needed} bytes, "
-        f"but {free} are free: take a smaller input, or fewer channels"
+def _peak(layer: LinearLayer, sizes: LayerSizes, entries: int, itemsize: int) -> int:
+    index = 4 if max(*shape_of_matrix(layer, sizes), entries) < 2**31 else 8
+    axes = range(len(sizes.inputs))
+    one = prod(sizes.outputs) * prod(candidates_along(layer, axis) for axis in axes)  # (position, candidate) pairs
+    own = one * (sizes.in_channels // sizes.groups)
+    share = 8 if isinstance(layer, Upsample) else 0
+    rows, _ = shape_of_matrix(layer, sizes)
+    a_row = 16 * prod(sizes.outputs) + 2 * index * rows  # an average pool's shares, the lengths of the rows
+    listed = one * max(3 * index + 1 + share, 24 if len(axes) == 1 else 0) + own * 2 * index
+    filled = one * (1 + share) + own * (index + 8 + (index if sizes.out_channels > 1 else 0))  # numpy takes by 8 bytes
+    return a_row + max(listed, filled + _bytes(layer, sizes, entries, itemsize))
+
+
+def _checked(layer: LinearLayer, sizes: LayerSizes, itemsize: int) -> tuple[int, tuple[int, int]]:
+    """(entries, shape) of a matrix that the free memory holds, or ParameterError."""
+    _refuse_too_large(layer, sizes, 0, itemsize)
+    entries = _entries(layer, sizes)
+    _refuse_too_large(layer, sizes, entries, itemsize)
+    return entries, shape_of_matrix(layer, sizes)
+
+
+def _refuse_too_large(layer: LinearLayer, sizes: LayerSizes, entries: int, itemsize: int) -> None:
+    """Compare with the free memory; 0 `entries`: with what is needed before any is counted."""
+    rows, columns = shape_of_matrix(layer, sizes)
+    refuse_beyond_memory(
+        _peak(layer, sizes, entries, itemsize) if entries else _bytes(layer, sizes, 0, itemsize),
+        f"the {rows} x {columns} matrix of {layer} at {times(sizes.inputs)}",
+        at_least=not entries,
     )
 
 
-def _free_memory() -> int | None:
+def refuse_beyond_memory(needed: int, what: str, at_least: bool = False) -> None:
+    """ParameterError where so many bytes are more than are free.
+
+    >>> refuse_beyond_memory(1000, "a small matrix")
+    """
+    free = free_memory()
+    if free is not None and needed > free:
+        least = "at least " if at_least else ""
+        raise ParameterError(
+            f"{what} needs {least}{needed} bytes, but {free} are free: take a smaller input, or fewer channels"
+        )
+
+
+def free_memory() -> int | None:
     """Bytes that can be had without swapping; None where the system does not tell."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
@@ -218,9 +301,9 @@ def _free_memory() -> int | None:
         return None
 
 
-def _array(values: Any, name: str) -> NDArray[Any]:
+def numbers(values: Any, name: str) -> NDArray[Any]:
     """Numbers (also a torch tensor on any device) as an array of a floating type."""
-    np = _require()
+    np = require_numpy()
     if hasattr(values, "detach"):
         values = values.detach().cpu()
     try:
@@ -230,7 +313,7 @@ def _array(values: Any, name: str) -> NDArray[Any]:
         raise ParameterError(f"the {name} is no array of numbers: give one as numpy or torch has it") from None
 
 
-def _weights(layer: LinearLayer, sizes: _Sizes, values: NDArray[Any] | None) -> NDArray[Any]:
+def weight_of(layer: LinearLayer, sizes: LayerSizes, values: NDArray[Any] | None) -> NDArray[Any]:
     """(output channels, an output's own channels, kernel) of torch's layout, or of nothing: ones."""
     import numpy as np
 
@@ -241,11 +324,7 @@ def _weights(layer: LinearLayer, sizes: _Sizes, values: NDArray[Any] | None) -> 
         return np.full(sizes.weight, value)
     if not isinstance(layer, Conv | ConvTranspose):
         raise ParameterError(f"{layer} has no weight: leave it out")
-    out_channels = sizes.groups if layer.out_channels is None else layer.out_channels
-    own = sizes.in_channels // sizes.groups
-    expected = (out_channels, own, *sizes.kernel)
-    if isinstance(layer, ConvTranspose):
-        expected = (sizes.in_channels, out_channels // sizes.groups, *sizes.kernel)
+    expected = weight_shape(layer, sizes)
     if values.shape == sizes.kernel and expected[:2] == (1, 1):
         values = values.reshape(expected)
     if values.shape != expected:
@@ -253,14 +332,27 @@ def _weights(layer: LinearLayer, sizes: _Sizes, values: NDArray[Any] | None) -> 
         raise ParameterError(
             f"the weight has shape {values.shape}, but {layer} takes ({order}, *kernel) = {expected}: reshape it"
         )
-    if isinstance(layer, ConvTranspose):
-        grouped = values.reshape(sizes.groups, own, -1, *sizes.kernel).swapaxes(1, 2)
-        values = grouped.reshape(out_channels, own, *sizes.kernel)
-    return values[: sizes.out_channels]
+    return _own_first(layer, sizes, values)[: sizes.out_channels]
 
 
-def _join(axes: Sequence[AxisPattern], kernel: Sequence[int], index: Any) -> AxisPattern:
+def _own_first(layer: LinearLayer, sizes: LayerSizes, values: NDArray[Any]) -> NDArray[Any]:
+    """torch's layout, a transposed convolution's too, as (output channels, an output's own channels, kernel)."""
+    if not isinstance(layer, ConvTranspose):
+        return values
+    own, out = sizes.in_channels // sizes.groups, values.shape[1]
+    grouped = values.reshape(sizes.groups, own, out, *sizes.kernel).swapaxes(1, 2)
+    return grouped.reshape(sizes.groups * out, own, *sizes.kernel)
+
+
+def patterns(layer: LinearLayer, sizes: LayerSizes) -> Iterable[AxisPattern]:
+    """The reads of each axis, made when they are asked for."""
+    for axis, (size, output) in enumerate(zip(sizes.inputs, sizes.outputs, strict=True)):
+        yield axis_pattern(layer, axis, size, output, len(sizes.inputs))
+
+
+def _join(axes: Iterable[AxisPattern], kernel: Sequence[int], index: Any) -> AxisPattern:
     """The reads of all axes together, as of one axis: positions and candidates each row-major."""
+    import numpy as np
 
     def flat(array: NDArray[Any]) -> NDArray[Any]:
         outer, inner, *candidates = array.shape
@@ -278,7 +370,8 @@ def _join(axes: Sequence[AxisPattern], kernel: Sequence[int], index: Any) -> Axi
         coefficients = None
         if joined.coefficients is not None or axis.coefficients is not None:
             ours, theirs = (
-                each.valid.astype(float) if each.coefficients is None else each.coefficients for each in (joined, axis)
+                np.ones((each.valid.shape[0], 1)) if each.coefficients is None else each.coefficients
+                for each in (joined, axis)
             )
             coefficients = flat(pair(ours) * theirs[None, :, None])
         joined = AxisPattern(
@@ -293,7 +386,12 @@ def _join(axes: Sequence[AxisPattern], kernel: Sequence[int], index: Any) -> Axi
 
 
 def _assemble(
-    axes: Sequence[AxisPattern], sizes: _Sizes, weight: NDArray[Any], by_tap: bool, shape: tuple[int, int]
+    axes: Iterable[AxisPattern],
+    sizes: LayerSizes,
+    weight: NDArray[Any],
+    entries: int,
+    by_tap: bool,
+    shape: tuple[int, int],
 ) -> csr_array:
     """One output channel's rows by positions x candidates, then every output channel's by copying them.
 
@@ -304,10 +402,7 @@ def _assemble(
     from scipy.sparse import csr_array
 
     own, count = weight.shape[1], sizes.out_channels
-    most = max(
-        *shape, prod(weight.shape[1:]), count * own * prod(axis.valid.sum(dtype=np.int64).item() for axis in axes)
-    )
-    index: Any = np.int32 if most < 2**31 else np.int64
+    index: Any = np.int32 if max(*shape, prod(weight.shape[1:]), entries) < 2**31 else np.int64
     size, columns, taps, valid, coefficients = _join(axes, sizes.kernel, index)
     if by_tap:
         columns, valid, taps = columns.T.reshape(-1, 1), valid.T.reshape(-1, 1), np.zeros((1, 1), index)
@@ -328,7 +423,7 @@ def _assemble(
         np.take(weight.reshape(count, -1), slots, axis=1, out=data, mode="clip")  # clip: take then needs no buffer
     del slots
     if coefficients is not None:
-        data *= coefficients[:, None][stored]
+        data *= np.broadcast_to(coefficients[:, None], stored.shape)[stored]
 
     ends = np.zeros(shape[0] + 1, index)
     np.cumsum(np.tile(stored.sum(axis=(1, 2), dtype=index), count), dtype=index, out=ends[1:])

@@ -1,20 +1,22 @@
 """The overlap of layers one behind the other: which frequencies they bring, which they cure, what is left.
 
-A stack is followed forwards where it upsamples, from the last layer on that is no part of it, such as a Linear; where
-it only goes down, backwards as its gradient goes. A constant enters. https://distill.pub/2016/deconv-checkerboard/
+A stack is followed forwards where it upsamples, from the last layers on that are no part of it, such as a Linear or an
+encoder's pool; where it only goes down, backwards as its gradient goes. Constants enter. Where branches meet, by Add,
+Multiply or Concat, their frequencies are united and their counts add, as the next convolution reads both; nothing says
+that random weights of one branch cancel another's. https://distill.pub/2016/deconv-checkerboard/
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from itertools import takewhile
-from math import gcd, prod
-from typing import NamedTuple, cast
+from math import gcd, lcm
+from typing import Any, NamedTuple, cast
 
-from convarith.errors import ParameterError, ShapeError
+from convarith.errors import ConvarithError, ParameterError, ShapeError
 from convarith.layer import Layer, SpatialLayer
-from convarith.network import Network, Node
+from convarith.merging import Concat
+from convarith.network import INPUT, Network, Node
 from convarith.overlapping import READING, UPSAMPLING, Scatter, scatter_of
 from convarith.padding import Pad
 from convarith.values import shape_of, times
@@ -24,6 +26,9 @@ MOST_PHASES = 2**16
 """A stack whose strides multiply to more is refused."""
 PASSING = "elementwise"
 """The kind of layer that leaves every position where it is."""
+SAMPLES = 8
+"""How often an input is doubled in search of one whose two ends do not meet."""
+JOINS = ("add", "multiply", "concat", "match-size")
 
 
 class Frequency(NamedTuple):
@@ -120,47 +125,55 @@ def sources(size: int, pads: tuple[int, int], mode: str) -> Iterator[int | None]
             yield None if mode == "zeros" else last - abs(last - abs(at))
 
 
+class Step(NamedTuple):
+    """A move, and what it reads: the sum of earlier steps by their number, and of sources, the first of which is ~0."""
+
+    move: Move
+    reads: tuple[int, ...]
+
+
 class Stack(NamedTuple):
-    """The layers of a stack along one axis, in the order in which values run.
+    """The layers of a stack along one axis, in the order in which values run; the last step's are the answer.
 
     Attributes:
-        moves: the layers.
-        size: how many values enter, where an input size was given.
+        steps: the layers.
+        sizes: how many values enter at each source, where an input size was given.
+        sample: such sizes of an input that is large enough to tell the border; not needed with one source.
 
-    >>> twice = Stack((Move("a", 3, 2), Move("b", 4, 2)))
+    >>> twice = Stack((Step(Move("a", 3, 2), (~0,)), Step(Move("b", 4, 2), (0,))))
     >>> twice.is_even, [(str(each.cycles), each.brought_by, each.cured_by) for each in twice.frequencies]
     (True, [('1/4', 'a', 'b')])
     """
 
-    moves: tuple[Move, ...]
-    size: int | None = None
+    steps: tuple[Step, ...]
+    sizes: tuple[int, ...] | None = None
+    sample: tuple[int, ...] | None = None
+
+    def _along(self, start: Any, visit: Any) -> list[Any]:
+        """What `visit` makes of each step and of what it reads; a source is `start` of its number."""
+        found: list[Any] = []
+        for step in self.steps:
+            found.append(visit(step.move, [start(~at) if at < 0 else found[at] for at in step.reads]))
+        return found
 
     @property
     def phases(self) -> int:
-        """The product of strides."""
-        return prod(move.stride for move in self.moves)
+        """The product of strides; with branches their least common multiple."""
+        return int(self._along(lambda _: 1, lambda move, reads: lcm(*reads) * move.stride)[-1])
 
     @property
     def frequencies(self) -> tuple[Frequency, ...]:
-        """What the layers bring and do not cancel themselves, up to 1/2.
+        """What the layers bring and do not cancel themselves, up to 1/2, along any path.
 
-        With S the product of all strides and T of those behind a layer, the layer cancels m/S exactly when S divides
-        m*T*d*k and does not divide m*T*d. The first layer where S does not divide m*T brings it: before, it is 0.
+        A stride of s makes (f + j)/s of every frequency f, j < s, of the constant 0 too: those it brings. A kernel
+        cancels f exactly when d*k*f is whole and d*f is not.
         """
-        phases, found = self.phases, []
-        behind = phases
-        scales = [behind := behind // move.stride for move in self.moves]
-        for number in range(1, phases // 2 + 1):
-            seen = [number * scale % phases for scale in scales]
-            brings = next(at for at, angle in enumerate(seen) if angle)
-            cancels = [
-                at for at, (move, angle) in enumerate(zip(self.moves, seen, strict=True))
-                if angle * move.dilation % phases and not angle * move.dilation * move.kernel % phases
-            ]  # fmt: skip
-            if not cancels or cancels[0] != brings:
-                cured = self.moves[cancels[0]].name if cancels else None
-                found.append(Frequency(Fraction(number, phases), self.moves[brings].name, cured))
-        return tuple(found)
+        phases, spectrum = self._along(lambda _: (1, {}), _spread_frequencies)[-1]
+        return tuple(
+            Frequency(Fraction(number, phases), brought_by, cured_by)
+            for number in sorted(spectrum) if 2 * number <= phases
+            for brought_by, cured_by in spectrum[number].items()
+        )  # fmt: skip
 
     @property
     def _left(self) -> list[Frequency]:
@@ -173,17 +186,19 @@ class Stack(NamedTuple):
 
     @property
     def period(self) -> int:
-        """S/gcd(S, the frequencies that are left), the smallest period of the inner counts."""
+        """S/gcd(S, the frequencies that are left): of a chain, the smallest period of the inner counts."""
         phases = self.phases
         return phases // gcd(phases, *(int(each.cycles * phases) for each in self._left))
 
     @property
     def interior(self) -> tuple[int, ...]:
         """One period: the count of an inner position o is interior[o % period]."""
-        pattern = [1]
-        for move in self.moves:
-            pattern = move.repeat(pattern)
-        return tuple(pattern[: self.period])
+
+        def repeat(move: Move, reads: list[list[int]]) -> list[int]:
+            period = lcm(*map(len, reads))
+            return move.repeat([sum(each[at % len(each)] for each in reads) for at in range(period)])
+
+        return tuple(self._along(lambda _: [1], repeat)[-1][: self.period])
 
     @property
     def holes(self) -> bool:
@@ -193,21 +208,35 @@ class Stack(NamedTuple):
     @property
     def counts(self) -> tuple[int, ...] | None:
         """The count at every position; None without an input size."""
-        return None if self.size is None else tuple(self._run(self.size))
+        return None if self.sizes is None else tuple(self._run(self.sizes))
 
-    def _run(self, size: int) -> list[int]:
-        values = [1] * size
-        for move in self.moves:
-            values = move.spread(values)
-        return values
+    def _run(self, sizes: Sequence[int]) -> list[int]:
+        def spread(move: Move, reads: list[list[int]]) -> list[int]:
+            size = max(map(len, reads))
+            return move.spread([sum(each[at % len(each)] for each in reads) for at in range(size)])  # 1 is broadcast
+
+        return cast("list[int]", self._along(lambda number: [1] * sizes[number], spread)[-1])
+
+    @property
+    def reach(self) -> int:
+        """How far, in positions of the last step, the ends of the sources are felt at most."""
+
+        def grow(move: Move, reads: list[int]) -> int:
+            own = move.dilation * move.kernel + abs(move.before) + sum(map(abs, move.pads))
+            return max(reads) * move.stride + own
+
+        return int(self._along(lambda _: 0, grow)[-1])
 
     @property
     def border(self) -> tuple[int, int]:
-        """How far from each end the counts differ from the inner ones, measured where the ends do not meet."""
-        reach = 0
-        for move in self.moves:
-            reach = reach * move.stride + move.dilation * move.kernel + abs(move.before) + sum(map(abs, move.pads))
-        counts, pattern = self._run(2 * -(-reach // self.phases) + 2), self.interior
+        """How far from each end the counts differ from the inner ones, measured where the ends do not meet.
+
+        Raises ParameterError where branches meet and no input is large enough to tell.
+        """
+        sources = {at for step in self.steps for at in step.reads if at < 0}
+        if len(sources) > 1 and self.sample is None:
+            raise ParameterError("no input that this network takes is large enough to tell its border from its inside")
+        counts, pattern = self._run(self.sample or (2 * -(-self.reach // self.phases) + 2,)), self.interior
         half = len(counts) // 2
         differ = [at for at, count in enumerate(counts) if count != pattern[at % len(pattern)]]
         left = max((at + 1 for at in differ if at < half), default=0)
@@ -215,8 +244,8 @@ class Stack(NamedTuple):
 
     def why(self, noun: str) -> str:
         """Which layer brings what, what cures it, what is left."""
-        if len(self.moves) == 1:
-            return Scatter(*self.moves[0][1:4]).why(noun)
+        if len(self.steps) == 1:
+            return Scatter(*self.steps[0].move[1:4]).why(noun)
         if self.phases == 1:
             return f"stride 1 throughout hits every {noun} equally often"
         if not self.frequencies:
@@ -238,44 +267,124 @@ def _some(cycles: list[str]) -> str:
     return f"{len(cycles)} frequencies from {cycles[0]} to {cycles[-1]} {unit}"
 
 
+Grid = list[Any]
+"""Counts in nested lists, one level an axis."""
+
+
+def grid_of(stacks: Sequence[Stack], inside: bool) -> Grid:
+    """The count of every position of several axes at once; `inside` one period of the inner ones, as long as `phases`.
+
+    Along a single path the counts of the axes multiply; where paths meet, the products add.
+
+    >>> import convarith as ca
+    >>> net = ca.parse_network("a: ConvTranspose2d(1, 1, 1, 2); b: ConvTranspose2d(1, 1, 2, 2)(input); Add()(a, b)")
+    >>> grid_of(stacks_of(net, None)[1], inside=True)
+    [[2, 1], [1, 1]]
+    """
+    found: list[Grid] = []
+    for number, step in enumerate(stacks[0].steps):
+        reads = [
+            found[at] if at >= 0 else _ones([_entering(each, ~at, inside) for each in stacks]) for at in step.reads
+        ]
+        sizes = zip(*(_shape(each) for each in reads), strict=True)
+        grid = _summed(reads, [lcm(*each) if inside else max(each) for each in sizes])
+        for axis, stack in enumerate(stacks):
+            move = stack.steps[number].move
+            grid = _along(grid, axis, move.repeat if inside else move.spread)
+        found.append(grid)
+    return found[-1]
+
+
+def _entering(stack: Stack, source: int, inside: bool) -> int:
+    return 1 if inside or stack.sizes is None else stack.sizes[source]
+
+
+def _ones(sizes: Sequence[int]) -> Any:
+    return [_ones(sizes[1:]) for _ in range(sizes[0])] if sizes else 1
+
+
+def _shape(grid: Any) -> list[int]:
+    return [len(grid), *(_shape(grid[0]) if grid else [])] if isinstance(grid, list) else []
+
+
+def _summed(grids: Sequence[Any], sizes: Sequence[int]) -> Any:
+    """The sum, each grid repeated to these sizes."""
+    if not sizes:
+        return sum(grids)
+    return [_summed([grid[at % len(grid)] for grid in grids], sizes[1:]) for at in range(sizes[0])]
+
+
+def _along(grid: Grid, axis: int, change: Callable[[list[int]], list[int]]) -> Grid:
+    """Every line of one axis changed."""
+    if axis:
+        return [_along(each, axis - 1, change) for each in grid]
+    if isinstance(grid[0], int):
+        return change(grid)
+    moved = [_along(list(line), 0, change) for line in zip(*grid, strict=True)]
+    return [list(line) for line in zip(*moved, strict=True)]
+
+
+Spectrum = dict[int, dict[str, str | None]]
+"""Frequencies as multiples of 1/phases: who brought them, who cured them."""
+
+
+def _spread_frequencies(move: Move, reads: list[tuple[int, Spectrum]]) -> tuple[int, Spectrum]:
+    """(phases, frequencies) behind a move; one that any path leaves is left."""
+    period = lcm(*(phases for phases, _ in reads))
+    phases = period * move.stride
+    joined: Spectrum = {0: {}}
+    for each, spectrum in reads:
+        for number, origins in spectrum.items():
+            known = joined.setdefault(number * (period // each), {})
+            for brought_by, cured_by in origins.items():
+                known[brought_by] = cured_by if known.get(brought_by, cured_by) else None
+    found: Spectrum = {}
+    for number, origins in joined.items():
+        for image in range(number, phases, period):
+            angle = image * move.dilation
+            cancels = angle % phases != 0 and angle * move.kernel % phases == 0
+            if number:
+                cure = move.name if cancels else None
+                found[image] = {brought_by: cured_by or cure for brought_by, cured_by in origins.items()}
+            elif image and not cancels:
+                found[image] = {move.name: None}
+    return phases, found
+
+
 # From layers to moves ------------------------------------------------------------------------------------------------
 
 
 def stacks_of(network: Network, input_size: int | Sequence[int] | None) -> tuple[str, tuple[Stack, ...]]:
-    """('output' or 'gradient', the stack of each axis) of a chain.
+    """('output' or 'gradient', the stack of each axis) of a network.
 
     The input size is what enters the network; where a Linear or another layer that mixes positions lies in front of
     the part that is followed, what leaves the last of those.
 
-    Raises ParameterError for a network that branches, and for one that upsamples in front of a layer that is no part
-    of such a stack; ShapeError where a layer refuses its size.
+    Raises ParameterError for a network that upsamples in front of a layer that is no part of such a stack; ShapeError
+    where a layer refuses its size.
 
     >>> import convarith as ca
     >>> side, (stack, _) = stacks_of(ca.parse_network("Linear(5, 98); Unflatten(1, (2, 7, 7)); PixelShuffle(2)"), None)
-    >>> side, [(move.name, move.kernel, move.stride) for move in stack.moves]
+    >>> side, [(step.move.name, step.move.kernel, step.move.stride) for step in stack.steps]
     ('output', [('2', 2, 2)])
     """
-    if not network.is_chain:
-        names = ["input", *(node.name for node in network.nodes)]
-        fork = next(node for node, before in zip(network.nodes, names, strict=False) if node.inputs != (before,))
-        raise ParameterError(
-            f"the network branches at {fork.place}, which reads {', '.join(fork.inputs)}: ask for a chain of its layers"
-        )
-    run = list(takewhile(lambda node: _runs_forward(node.layer), reversed(network.nodes)))[::-1]
-    front = network.nodes[: len(network.nodes) - len(run)]
-    lost = next((node for node in front if node.layer.kind in UPSAMPLING), None)
+    run, reading = _behind(network), _in_front(network)
+    kept = {node.name for node in run}
+    read = {name for node in run for name in node.inputs} or {node.name for node in network.nodes[-1:]}
+    ends = [at for at, node in enumerate(network.nodes) if node.name in read - kept]
+    front = network.nodes[: ends[-1] + 1] if ends else ()
+    lost = next((node for node in front if node.layer.kind in UPSAMPLING and node.name not in kept), None)
     if lost:
         raise ParameterError(
             f"{lost.place} upsamples in front of {front[-1].place}, {front[-1].layer}, through which no pattern is "
             "followed: ask for the layers behind it, or those in front"
         )
-    reading = list(takewhile(lambda node: node.layer.kind in (*READING, "pad", PASSING), network.nodes))
     upsamples = any(node.layer.kind in UPSAMPLING for node in run)
     if not upsamples and any(node.layer.kind in READING for node in reading):
-        return "gradient", _backward(reading, input_size)
-    if all(node.layer.kind == PASSING for node in run):
+        return "gradient", _backward(network, reading, input_size)
+    if all(node.layer.kind in (PASSING, *JOINS) for node in run):
         raise ParameterError("the network has no layer at its end that upsamples, and none at its start that reads")
-    return "output", _forward(front, run, input_size)
+    return "output", _forward(network, run, input_size)
 
 
 def gradient_of(layer: Layer, input_size: int | Sequence[int] | None) -> tuple[Stack, ...]:
@@ -285,7 +394,47 @@ def gradient_of(layer: Layer, input_size: int | Sequence[int] | None) -> tuple[S
     >>> gradient_of(ca.Conv(kernel_size=3, padding=1, padding_mode="reflect"), 4)[0].counts
     (2, 4, 4, 2)
     """
-    return _backward([Node(layer.name, layer)], input_size)
+    node = Node(layer.name, layer)
+    return _backward(Network((node,)), [node], input_size)
+
+
+def _behind(network: Network) -> list[Node]:
+    """The nodes from which the output is reached through layers that run forwards only."""
+    nodes = {node.name: node for node in network.nodes}
+    kept, waiting = set(), [node.name for node in network.nodes[-1:]]
+    while waiting:
+        name = waiting.pop()
+        if name in nodes and name not in kept and _runs_forward(nodes[name].layer):
+            kept.add(name)
+            waiting += _followed(nodes[name])
+    return [node for node in network.nodes if node.name in kept]
+
+
+def _in_front(network: Network) -> list[Node]:
+    """The nodes that the input reaches through layers whose gradient is followed only."""
+    open_ends, found = {INPUT}, []
+    for node in network.nodes:
+        reads = node.layer.kind in (*READING, "pad", PASSING) or _joins(node.layer)
+        if reads and not open_ends.isdisjoint(_followed(node)):
+            found.append(node)
+            if node.layer.kind != "unfold":  # what leaves it are columns
+                open_ends.add(node.name)
+    return found
+
+
+def _followed(node: Node) -> tuple[str, ...]:
+    """The inputs whose positions a node carries on: of Fold none, as its columns have none."""
+    return {"fold": (), "match-size": node.inputs[:1]}.get(node.layer.kind, node.inputs)
+
+
+def _passes(node: Node) -> bool:
+    """Does the node leave every position where it is, on every axis?"""
+    return node.layer.kind in (PASSING, *JOINS)
+
+
+def _joins(layer: Layer) -> bool:
+    """Do branches meet here, position by position?"""
+    return layer.kind in JOINS and not (isinstance(layer, Concat) and layer.dim not in (1, -3))
 
 
 def _runs_forward(layer: Layer) -> bool:
@@ -298,30 +447,128 @@ def _runs_forward(layer: Layer) -> bool:
             return all(scatter_of(layer, axis).kernel > 0 for axis in range(layer.ndim or 1))
         except ParameterError:
             return False
-    return layer.kind in ("pad", PASSING)
+    return layer.kind in ("pad", PASSING) or _joins(layer)
 
 
-def _forward(front: Sequence[Node], run: Sequence[Node], input_size: int | Sequence[int] | None) -> tuple[Stack, ...]:
+def _forward(network: Network, run: Sequence[Node], input_size: int | Sequence[int] | None) -> tuple[Stack, ...]:
     ndim = _ndim(run, input_size)
-    moves = [[_move(node, axis) for node in run if node.layer.kind != PASSING] for axis in range(ndim)]
-    _check_phases(moves)
-    if input_size is None:
-        return tuple(Stack(tuple(each)) for each in moves)
-    sizes = _spread(input_size, ndim)
-    mixing = [
-        at for at, node in enumerate(front) if node.layer.kind != PASSING and not isinstance(node.layer, SpatialLayer)
-    ]
-    for node in front[mixing[-1] + 1 if mixing else 0 :]:
-        sizes = node.layer.output_size(sizes)
-    entering = sizes
-    for node in run:
-        sizes = node.layer.output_size(sizes)
-    return tuple(Stack(tuple(each), size) for each, size in zip(moves, entering, strict=True))
+    kept = {node.name for node in run}
+    folds = {node.name: tuple(_blocks(node.layer)) for node in run if node.layer.kind == "fold"}
+    outside = dict.fromkeys(name for node in run for name in _followed(node) if name not in kept)
+    sources = {name: ~number for number, name in enumerate([*outside, *(f"{name}'s columns" for name in folds)])}
+    built: list[list[Step]] = []
+    for axis in range(ndim):
+        steps: list[Step] = []
+        place = dict(sources)
+        for node in run:
+            names = _followed(node) or (f"{node.name}'s columns",)
+            place[node.name] = _add(steps, _move(node, axis), [place[name] for name in names], _passes(node))
+        built.append(_ending(steps, place[run[-1].name]))
+
+    def entering(size: int | Sequence[int]) -> list[tuple[int, ...]]:
+        found = _sizes(network, run, size, ndim)
+        return [*(found[name] for name in outside), *folds.values()]
+
+    return _stacks(network, built, entering, input_size)
+
+
+def _backward(network: Network, nodes: Sequence[Node], input_size: int | Sequence[int] | None) -> tuple[Stack, ...]:
+    """The stacks of the gradient's way, last layers first."""
+    ndim = _ndim(nodes, input_size)
+    kept = {node.name for node in nodes}
+    readers: dict[str, list[str]] = {name: [] for name in (INPUT, *kept)}
+    ends = dict.fromkeys(node.name for node in network.nodes[-1:] if node.name in kept)
+    for node in network.nodes:
+        for name in node.inputs:
+            if name in readers and node.name in kept and name in _followed(node):
+                readers[name].append(node.name)
+            elif name in kept:
+                ends[name] = None
+    ends |= dict.fromkeys(node.name for node in nodes if not readers[node.name])
+    sources = {name: ~number for number, name in enumerate(ends)}
+
+    def steps_along(axis: int, sizes: dict[str, tuple[int, ...]] | None) -> list[Step]:
+        steps: list[Step] = []
+        place: dict[str, int] = {}
+        for node in reversed(nodes):
+            reads = [place[name] for name in readers[node.name]]
+            reads += [sources[node.name]] if node.name in sources else []
+            left = 0
+            if sizes and isinstance(node.layer, WindowLayer):
+                left = node.layer.leftover(sizes[node.inputs[0]])[axis]
+            place[node.name] = _add(steps, _move_back(node, axis, left), reads, _passes(node))
+        return _ending(steps, _add(steps, Move(INPUT), [place[name] for name in readers[INPUT]], True))
+
+    sizes = None if input_size is None else _sizes(network, nodes, input_size, ndim)
+    built = [steps_along(axis, sizes) for axis in range(ndim)]
+
+    def entering(size: int | Sequence[int]) -> list[tuple[int, ...]]:
+        found = _sizes(network, nodes, size, ndim)
+        return [found[name] for name in ends]
+
+    return _stacks(network, built, entering, input_size)
+
+
+def _add(steps: list[Step], move: Move, reads: list[int], passing: bool) -> int:
+    """The number of the step that gives what this one would; one is added unless it passes one input on."""
+    if len(reads) == 1 and passing:
+        return reads[0]
+    steps.append(Step(move, tuple(reads)))
+    return len(steps) - 1
+
+
+def _ending(steps: list[Step], at: int) -> list[Step]:
+    """The steps, the one of this number last."""
+    return steps if 0 <= at == len(steps) - 1 else [*steps, Step(Move(""), (at,))]
+
+
+def _stacks(
+    network: Network, built: list[list[Step]], entering: Any, input_size: int | Sequence[int] | None
+) -> tuple[Stack, ...]:
+    """The stacks of all axes, with the sizes that enter."""
+    stacks = [Stack(tuple(steps)) for steps in built]
+    for stack in stacks:
+        if stack.phases > MOST_PHASES:
+            raise ParameterError(
+                f"the strides multiply to {stack.phases}: at most {MOST_PHASES} are followed, take fewer layers"
+            )
+    if input_size is not None:
+        given = entering(input_size)
+        stacks = [stack._replace(sizes=tuple(size[axis] for size in given)) for axis, stack in enumerate(stacks)]
+    if len({at for step in stacks[0].steps for at in step.reads if at < 0}) > 1:
+        stacks = [
+            stack._replace(sample=_sample(network, stack, entering, axis, len(stacks)))
+            for axis, stack in enumerate(stacks)
+        ]
+    return tuple(stacks)
+
+
+def _sample(network: Network, stack: Stack, entering: Any, axis: int, ndim: int) -> tuple[int, ...] | None:
+    """What enters at each source for an input whose two ends do not meet: a power of two, or the next that is taken."""
+    size = 1 << (stack.reach + stack.phases).bit_length()
+    for _ in range(SAMPLES):
+        size *= 2
+        choices = [size]
+        try:
+            above = network.size_map(axis).domain.next_to(size)[1]
+            choices += [above] if above is not None else []
+        except ConvarithError:
+            pass
+        for choice in choices:
+            try:
+                sizes = tuple(each[axis] for each in entering((choice,) * ndim))
+                if len(stack._run(sizes)) > 2 * stack.reach:
+                    return sizes
+            except ShapeError:
+                continue
+    return None
 
 
 def _move(node: Node, axis: int) -> Move:
     """A layer of a stack that upsamples, along one axis."""
     layer = node.layer
+    if _passes(node):
+        return Move(node.name)
     if layer.kind == "pad":
         pads = _pads(cast(Pad, layer).pads(axis), mode := cast(Pad, layer).mode, layer)
         return Move(node.name, constant=sum(pads), pads=pads, mode=mode)
@@ -335,35 +582,78 @@ def _move(node: Node, axis: int) -> Move:
     return Move(node.name, scatter.kernel, scatter.stride, scatter.dilation, scatter.before, constant)
 
 
-def _backward(nodes: Sequence[Node], input_size: int | Sequence[int] | None) -> tuple[Stack, ...]:
-    """The stacks of the gradient's way, last layer first."""
-    ndim = _ndim(nodes, input_size)
-    sizes = None if input_size is None else _spread(input_size, ndim)
-    moves: list[list[Move]] = [[] for _ in range(ndim)]
-    for node in nodes:
-        layer = node.layer
-        if layer.kind == PASSING:
+def _move_back(node: Node, axis: int, left: int) -> Move:
+    """A layer that reads, on its gradient's way; `left` is what its stride leaves unread."""
+    layer = node.layer
+    if _passes(node):
+        return Move(node.name)
+    scatter = Scatter(1, 1) if layer.kind == "pad" else scatter_of(layer, axis)
+    mode = cast(Pad, layer).mode if layer.kind == "pad" else getattr(layer, "padding_mode", "zeros")
+    pads = (0, 0)
+    if layer.kind != "pixel-unshuffle":
+        pads = _pads(cast(WindowLayer, layer).pads(axis), mode, layer)
+    constant = scatter.dilation * (scatter.kernel - 1) + 1 - scatter.stride - sum(pads) + left
+    return Move(node.name, scatter.kernel, scatter.stride, scatter.dilation, 0, constant, pads, mode, back=True)
+
+
+def _sizes(
+    network: Network, nodes: Sequence[Node], input_size: int | Sequence[int], ndim: int
+) -> dict[str, tuple[int, ...]]:
+    """The spatial size at every node and input of `nodes`. What mixes positions gives the input size anew."""
+    by_name = {node.name: node for node in network.nodes}
+    given = _spread(input_size, ndim)
+    needed, waiting = set(), [name for node in nodes for name in (node.name, *node.inputs)]
+    while waiting:
+        name = waiting.pop()
+        if name in by_name and name not in needed:
+            needed.add(name)
+            waiting += () if _mixes(by_name[name].layer) else by_name[name].inputs
+    sizes = {INPUT: given}
+    for node in network.nodes:
+        if node.name not in needed:
             continue
-        left = (0,) * ndim if sizes is None or layer.kind == "pad" else cast(WindowLayer, layer).leftover(sizes)
-        for axis in range(ndim):
-            mode = cast(Pad, layer).mode if layer.kind == "pad" else getattr(layer, "padding_mode", "zeros")
-            pads = _pads(cast(WindowLayer, layer).pads(axis), mode, layer)
-            scatter = Scatter(1, 1) if layer.kind == "pad" else scatter_of(layer, axis)
-            constant = scatter.dilation * (scatter.kernel - 1) + 1 - scatter.stride - sum(pads) + left[axis]
-            numbers = scatter.kernel, scatter.stride, scatter.dilation
-            moves[axis].append(Move(node.name, *numbers, 0, constant, pads, mode, back=True))
-        sizes = sizes and layer.output_size(sizes)
-    _check_phases(moves)
-    return tuple(Stack(tuple(each[::-1]), sizes[axis] if sizes else None) for axis, each in enumerate(moves))
+        layer = node.layer
+        if _mixes(layer):
+            sizes[node.name] = given
+            continue
+        reads = [sizes[name] for name in node.inputs]
+        try:
+            if layer.kind in JOINS:
+                sizes[node.name] = _met(layer, reads)
+            elif layer.kind == PASSING:
+                sizes[node.name] = reads[0]
+            elif layer.kind == "fold":
+                sizes[node.name] = tuple(layer.at("target", axis) for axis in range(ndim))  # type: ignore[attr-defined]
+            else:  # of Unfold: how many blocks lie along each axis
+                rule = SpatialLayer.output_size if layer.kind == "unfold" else type(layer).output_size
+                sizes[node.name] = rule(cast(SpatialLayer, layer), reads[0])
+        except ShapeError as error:
+            raise ShapeError(f"{node.place}: {error}") from None
+    return sizes
 
 
-def _check_phases(moves: Sequence[Sequence[Move]]) -> None:
-    for each in moves:
-        phases = prod(move.stride for move in each)
-        if phases > MOST_PHASES:
-            raise ParameterError(
-                f"the strides multiply to {phases}: at most {MOST_PHASES} are followed, take fewer layers"
-            )
+def _mixes(layer: Layer) -> bool:
+    """Does the layer leave no position where it was?"""
+    return not isinstance(layer, SpatialLayer) and layer.kind != PASSING and not _joins(layer)
+
+
+def _met(layer: Layer, sizes: list[tuple[int, ...]]) -> tuple[int, ...]:
+    """The size where branches meet."""
+    met = tuple(max(each) for each in zip(*sizes, strict=True))
+    for size in sizes:
+        if any(one != other and (one != 1 or layer.kind == "match-size") for one, other in zip(size, met, strict=True)):
+            shown = " and ".join(times(each) for each in sizes)
+            more = "how it matches them is not known: " if layer.kind == "match-size" else ""
+            raise ShapeError(f"{layer} meets {shown}: {more}give an input size at which both agree")
+    return met
+
+
+def _blocks(layer: Any) -> Iterator[int]:
+    """How many blocks a Fold sums along each axis."""
+    for axis in range(layer.ndim):
+        given = scatter_of(layer, axis).given
+        assert given is not None
+        yield given[0]
 
 
 def _pads(pads: tuple[int, int], mode: str, layer: Layer) -> tuple[int, int]:

@@ -7,26 +7,31 @@ input. Along one axis everything has a closed form; the counts of several axes m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, reduce
 from math import gcd, prod
-from typing import TYPE_CHECKING, NamedTuple, cast
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from convarith.axis import is_even
-from convarith.errors import ParameterError, ShapeError
+from convarith.errors import MissingDependencyError, ParameterError, ShapeError
 from convarith.layer import Layer, SpatialLayer
 from convarith.network import Network
-from convarith.values import collapse, shape_of, times
+from convarith.values import shape_of, times
 from convarith.window import WindowLayer
 
 if TYPE_CHECKING:
-    from convarith.overlap_stack import Frequency, Stack
-    from convarith.transposed import ConvTranspose
+    from numpy.typing import NDArray
 
-UPSAMPLING = ("conv-transpose", "upsample", "pixel-shuffle", "zero-insert")
-READING = ("conv", "max-pool", "avg-pool", "lp-pool")
+    from convarith.folding import Fold
+    from convarith.overlap_pools import Adaptive
+    from convarith.overlap_stack import Frequency, Stack
+    from convarith.repairs import Repair
+
+UPSAMPLING = ("conv-transpose", "upsample", "pixel-shuffle", "zero-insert", "fold")
+READING = ("conv", "max-pool", "avg-pool", "lp-pool", "unfold", "pixel-unshuffle")
 """Layers whose windows slide: their overlap is that of the gradient's way back."""
 
 
@@ -139,22 +144,6 @@ def _steps(stride: int, common: int) -> str:
     return f"stride {stride}" if common == 1 else f"stride {stride}/{common}"
 
 
-class Repair(NamedTuple):
-    """Layers that take an uneven layer's place: the same output size for every input size, and even.
-
-    Attributes:
-        name: 'even', 'resize' or 'pixel shuffle'.
-        layers: what to put in its place, in order.
-        text: what it is, for people.
-        node: the layer it replaces, where a network was asked about.
-    """
-
-    name: str
-    layers: tuple[Layer, ...]
-    text: str
-    node: str = ""
-
-
 @dataclass(frozen=True)
 class Overlap:
     """How often each position is hit: of the output, or of the input by its gradient.
@@ -167,11 +156,13 @@ class Overlap:
 
     subject: Layer | Network
     side: str
-    axes: tuple[Scatter, ...] | tuple[Stack, ...]
+    axes: tuple[Scatter, ...] | tuple[Stack, ...] | tuple[Adaptive, ...]
 
     @cached_property
     def counts(self) -> tuple[tuple[int, ...], ...] | None:
         """Of each axis the count at every position, borders included; None without an input size.
+
+        Those of several axes multiply, but for a network whose branches meet (see `separable`).
 
         >>> import convarith as ca
         >>> ca.overlap(ca.ConvTranspose(kernel_size=3, stride=2, padding=1), 4).counts
@@ -179,6 +170,70 @@ class Overlap:
         """
         found = tuple(axis.counts for axis in self.axes)
         return None if None in found else cast("tuple[tuple[int, ...], ...]", found)
+
+    @cached_property
+    def separable(self) -> bool:
+        """Do the counts of the axes multiply? Of several axes not where branches meet: there products add."""
+        return len(self.axes) == 1 or all(
+            len(step.reads) == 1 for axis in self.axes for step in getattr(axis, "steps", ())
+        )
+
+    def grid(self, inside: bool = False) -> list[Any]:
+        """The count of every position, in nested lists; `inside` and without an input size those of one period.
+
+        >>> import convarith as ca
+        >>> ca.overlap(ca.ConvTranspose(kernel_size=3, stride=2, ndim=2)).grid()
+        [[4, 2], [2, 1]]
+        """
+        inside = inside or self.counts is None
+        axes = self.interior if inside or self.counts is None else self.counts
+        if self.separable:
+            return cast("list[Any]", _outer(axes))
+        from convarith.overlap_stack import grid_of
+
+        whole = grid_of(cast("tuple[Stack, ...]", self.axes), inside)
+        return cast("list[Any]", _cut(whole, self.period) if inside else whole)
+
+    @cached_property
+    def _inner_values(self) -> list[int]:
+        """All counts of one period, where they are no products."""
+        return _flat(self.grid(inside=True))
+
+    def map(self) -> NDArray[Any]:
+        """The counts of every position as a numpy array, in the smallest signed integers that hold them.
+
+        Without an input size those of one period.
+
+        Raises MissingDependencyError without numpy.
+
+        >>> import convarith as ca
+        >>> ca.overlap(ca.ConvTranspose(kernel_size=3, stride=2, ndim=2), 2).map().tolist()
+        [[1, 1, 2, 1, 1], [1, 1, 2, 1, 1], [2, 2, 4, 2, 2], [1, 1, 2, 1, 1], [1, 1, 2, 1, 1]]
+        """
+        np = require_numpy()
+        smallest = np.min_scalar_type(-1 - self.max)
+        if not self.separable:
+            return np.array(self.grid(inside=self.counts is None), dtype=smallest)  # type: ignore[no-any-return]
+        axes = [np.array(counts, dtype=smallest) for counts in self.counts or self.interior]
+        return cast("NDArray[Any]", reduce(np.multiply.outer, axes))
+
+    @cached_property
+    def shares(self) -> tuple[tuple[Fraction, ...], ...] | None:
+        """Of an average or max pool, for each axis and input the sum of 1/(size of the window); None without a size.
+
+        Multiplied over the axes: an average pool's gradient, and a max pool's expected one.
+
+        Raises ParameterError for every other layer.
+
+        >>> import convarith as ca
+        >>> [str(share) for share in ca.overlap(ca.AvgPool(kernel_size=2), 5).shares[0]]
+        ['1/2', '1/2', '1/2', '1/2', '0']
+        """
+        from convarith.overlap_pools import shares
+
+        if isinstance(self.subject, Network):
+            raise ParameterError("a network shares no window out: ask for one of its average or max pools")
+        return shares(self.subject, () if self.counts is None else tuple(map(len, self.counts))) or None
 
     @cached_property
     def interior(self) -> tuple[tuple[int, ...], ...]:
@@ -192,13 +247,13 @@ class Overlap:
 
     @cached_property
     def uniform(self) -> bool:
-        """Is every position that the border does not reach hit equally often?"""
+        """Is every position that the border does not reach hit equally often, in a network along every path?"""
         return all(axis.is_even for axis in self.axes)
 
     @cached_property
     def holes(self) -> bool:
         """Are there positions inside that are never hit?"""
-        return any(axis.holes for axis in self.axes)
+        return any(axis.holes for axis in self.axes) if self.separable else 0 in self._inner_values
 
     @cached_property
     def border(self) -> tuple[tuple[int, int], ...]:
@@ -210,7 +265,7 @@ class Overlap:
         return tuple(axis.border for axis in self.axes)
 
     def count(self, position: int | Sequence[int]) -> int:
-        """The count at one position: the product of its axes; without an input size that of an inner position.
+        """The count at one position: without an input size that of an inner one.
 
         Raises ShapeError for a position outside.
 
@@ -221,21 +276,29 @@ class Overlap:
         place = shape_of((position,) if isinstance(position, int) else position, "position")
         if len(place) != len(self.axes):
             raise ShapeError(f"position {place} has {len(place)} numbers: give {len(self.axes)}, one an axis")
+        if self.counts is None and not self.separable:
+            return cast("int", reduce(lambda grid, at: grid[at % len(grid)], place, cast(Any, self.grid())))
         if self.counts is None:
             return prod(pattern[at % len(pattern)] for pattern, at in zip(self.interior, place, strict=True))
         sizes = [len(counts) for counts in self.counts]
         if any(at >= size for at, size in zip(place, sizes, strict=True)):
             raise ShapeError(f"position {place} lies outside of {times(sizes)}")
+        if not self.separable:
+            return cast("int", reduce(lambda grid, at: grid[at], place, cast(Any, self.grid())))
         return prod(counts[at] for counts, at in zip(self.counts, place, strict=True))
 
     @cached_property
     def max(self) -> int:
         """The largest count, borders included where an input size was given."""
+        if not self.separable:
+            return max(_flat(self.grid()))
         return prod(max(counts) for counts in self.counts or self.interior)
 
     @cached_property
     def min(self) -> int:
         """The smallest count, borders included where an input size was given."""
+        if not self.separable:
+            return min(_flat(self.grid()))
         return prod(min(counts) for counts in self.counts or self.interior)
 
     @cached_property
@@ -248,6 +311,8 @@ class Overlap:
         """
         if self.holes:
             return None
+        if not self.separable:
+            return Fraction(max(self._inner_values), min(self._inner_values))
         return prod((Fraction(max(each), min(each)) for each in self.interior), start=Fraction(1))
 
     @cached_property
@@ -258,6 +323,8 @@ class Overlap:
         >>> ca.overlap(ca.Conv(kernel_size=1, stride=2, ndim=2)).hole_fraction
         Fraction(3, 4)
         """
+        if not self.separable:
+            return Fraction(self._inner_values.count(0), len(self._inner_values))
         hit = (Fraction(sum(map(bool, each)), len(each)) for each in self.interior)
         return 1 - prod(hit, start=Fraction(1))
 
@@ -288,11 +355,11 @@ class Overlap:
     @cached_property
     def frequencies(self) -> tuple[tuple[Frequency, ...], ...]:
         """Of each axis of a network the frequencies that a layer brings, and what cures them."""
-        return tuple(() if isinstance(axis, Scatter) else axis.frequencies for axis in self.axes)
+        return tuple(getattr(axis, "frequencies", ()) for axis in self.axes)
 
     @cached_property
     def repairs(self) -> list[Repair]:
-        """What may stand in the place of a transposed convolution that is uneven; in a network, of each that shows.
+        """What may stand in the place of an uneven layer; in a network, of each whose unevenness is left.
 
         Of a layer whose dimension is open, those that fit every dimension.
 
@@ -304,8 +371,10 @@ class Overlap:
         resize Upsample(scale_factor=2.0) Conv2d(8, 4, 3, padding=1)
         pixel shuffle Conv2d(8, 16, 3, padding=1) PixelShuffle(2)
         """
+        from convarith.repairs import repairs_of
+
         if isinstance(self.subject, Layer):
-            return [] if self.uniform else repairs_of(self.subject)
+            return repairs_of(self.subject)
         left = {each.brought_by for axis in self.frequencies for each in axis if each.cured_by is None}
         return [
             repair._replace(node=node.name) for node in self.subject.nodes if node.name in left
@@ -313,11 +382,47 @@ class Overlap:
         ]  # fmt: skip
 
 
+def _outer(axes: Sequence[Sequence[int]]) -> Any:
+    """The products of one count an axis, in nested lists."""
+    first, *rest = axes
+    if not rest:
+        return list(first)
+
+    def scaled(grid: Any, factor: int) -> Any:
+        return [scaled(each, factor) for each in grid] if isinstance(grid, list) else grid * factor
+
+    behind = _outer(rest)
+    return [scaled(behind, count) for count in first]
+
+
+def _cut(grid: Any, sizes: Sequence[int]) -> Any:
+    return [_cut(each, sizes[1:]) for each in grid[: sizes[0]]] if sizes else grid
+
+
+def _flat(grid: Any) -> list[int]:
+    return [count for each in grid for count in _flat(each)] if isinstance(grid, list) else [grid]
+
+
+def require_numpy() -> ModuleType:
+    """numpy itself, or MissingDependencyError with the line that installs it."""
+    try:
+        import numpy
+    except ImportError:
+        raise MissingDependencyError(
+            "numpy is not installed: run  pip install 'convarith[numpy]'  in this environment"
+        ) from None
+    return numpy
+
+
 def overlap(subject: Layer | Network, input_size: int | Sequence[int] | None = None) -> Overlap:
-    """How often each output of a transposed convolution, or of a chain of layers that upsample, is hit.
+    """How often each output of a transposed convolution, or of a network of layers that upsample, is hit.
 
     For a convolution or a pool, and a network that only goes down: how many windows read each input, which is how
-    often its gradient is hit. With the (spatial) input size the counts are those of every position, borders included.
+    often its gradient is hit. With the (spatial) input size the counts are those of every position, borders included;
+    a Fold knows its own, an adaptive pool needs it.
+
+    Where a network branches, every path through it counts: its frequencies are those of all paths, and it is even
+    when each path is. Where branches meet their counts add.
 
     Raises ParameterError for a layer that has no such counts, ShapeError where the layer refuses the input size.
 
@@ -333,6 +438,14 @@ def overlap(subject: Layer | Network, input_size: int | Sequence[int] | None = N
 
         side, stacks = stacks_of(subject, input_size)
         return Overlap(subject, side, stacks)
+    if subject.kind.startswith("adaptive"):
+        from convarith.overlap_pools import Adaptive
+
+        if input_size is None:
+            raise ParameterError(f"which inputs the windows of {subject} share follows from the size: give the input's")
+        sizes = cast(SpatialLayer, subject)._sizes(input_size)
+        pairs = zip(sizes, subject.output_size(sizes), strict=True)
+        return Overlap(subject, "gradient", tuple(Adaptive(*pair) for pair in pairs))
     if subject.kind in READING and getattr(subject, "padding_mode", "zeros") != "zeros":
         from convarith.overlap_stack import gradient_of
 
@@ -342,10 +455,13 @@ def overlap(subject: Layer | Network, input_size: int | Sequence[int] | None = N
     if input_size is None:
         return Overlap(subject, side, tuple(scatters))
     layer = cast(SpatialLayer, subject)
+    if layer.kind == "fold":
+        layer.output_size(input_size)  # refuses another number of columns
+        return Overlap(subject, side, tuple(scatters))
     sizes = layer._sizes(input_size)
-    outputs = layer.output_size(sizes)
+    outputs = SpatialLayer.output_size(layer, sizes)  # of Unfold: how many blocks lie along each axis
     scatters *= len(sizes) if layer.ndim is None else 1
-    left = cast(WindowLayer, layer).leftover(sizes) if side == "gradient" else (0,) * len(sizes)
+    left = layer.leftover(sizes) if side == "gradient" and isinstance(layer, WindowLayer) else (0,) * len(sizes)
     axes = tuple(
         scatter._replace(after=scatter.after - unread, given=(output, size) if side == "gradient" else (size, output))
         for scatter, unread, size, output in zip(scatters, left, sizes, outputs, strict=True)
@@ -362,13 +478,21 @@ def scatter_of(layer: Layer, axis: int) -> Scatter:
     >>> scatter_of(ca.PixelShuffle(upscale_factor=2), 0)
     Scatter(kernel=2, stride=2, dilation=1, before=0, after=0, given=None)
     """
-    if layer.kind == "conv-transpose" or layer.kind in READING:
+    if layer.kind == "pixel-unshuffle":
+        factor = layer.downscale_factor  # type: ignore[attr-defined]
+        return Scatter(factor, factor)
+    if layer.kind in ("conv-transpose", "fold", *READING):
         window = cast(WindowLayer, layer)
         before, after = window.pads(axis)
+        kernel, stride, dilation = (window.at(name, axis) for name in ("kernel_size", "stride", "dilation"))
+        given = None
         if layer.kind == "conv-transpose":
             after -= window.at("output_padding", axis)
-        kernel, stride, dilation = (window.at(name, axis) for name in ("kernel_size", "stride", "dilation"))
-        return Scatter(kernel, stride, dilation, before, after)
+        if layer.kind == "fold":
+            size = cast("Fold", layer).at("target", axis)
+            blocks = window.rules()[axis](size) or 0
+            given, after = (blocks, size), (blocks - 1) * stride + window.span(axis) - before - size
+        return Scatter(kernel, stride, dilation, before, after, given)
     if layer.kind in UPSAMPLING:
         factor = layer.factor_at(axis) if layer.kind == "upsample" else None  # type: ignore[attr-defined]
         if layer.kind == "pixel-shuffle":
@@ -382,99 +506,3 @@ def scatter_of(layer: Layer, axis: int) -> Scatter:
         f"{layer} hits no fixed pattern of positions: ask for a transposed convolution, a convolution or a pool, "
         "Upsample to the nearest by a whole factor, PixelShuffle or ZeroInsert"
     )
-
-
-# What cures it -------------------------------------------------------------------------------------------------------
-
-
-def repairs_of(layer: Layer) -> list[Repair]:
-    """The even layers of the same sizes that may take a layer's place; none but for a transposed convolution.
-
-    >>> import convarith as ca
-    >>> [repair.name for repair in repairs_of(ca.ConvTranspose(kernel_size=3, stride=2, ndim=1))]
-    ['even', 'resize']
-    """
-    if layer.kind != "conv-transpose":
-        return []
-    from convarith.transposed import even
-
-    conv = cast("ConvTranspose", layer)
-    named: list[tuple[str, Callable[[ConvTranspose], tuple[Layer, ...] | None], str]] = [
-        ("even", lambda each: (even(each),), "the nearest kernel that the stride divides, of the same output size"),
-        ("resize", _resized, "nearest neighbours, then a convolution: even for any weights"),
-        (
-            "pixel shuffle", _shuffled,
-            "a convolution to sub-pixels; begin with equal weights for all sub-pixels of a channel (ICNR)",
-        ),
-    ]  # fmt: skip
-    found = [(name, make(conv), text) for name, make, text in named]
-    return [Repair(name, layers, text) for name, layers, text in found if layers is not None]
-
-
-def _resized(layer: ConvTranspose) -> tuple[Layer, ...] | None:
-    """Nearest neighbours, then a convolution whose odd kernel reaches, with the s repeats, as far as the layer."""
-    from convarith.convolution import Conv
-    from convarith.resampling import Upsample
-
-    kernels, dilations, paddings, crops, factors = [], [], [], [], []
-    for axis in range(layer.ndim or 1):
-        kernel, stride, dilation, before, after, _ = scatter_of(layer, axis)
-        span = layer.span(axis)
-        if dilation == 1 and stride > 1:
-            kernel = max(3, (span - stride + 1) | 1)
-        reach = dilation * (kernel - 1)
-        more = stride + reach - span  # what the two reach beyond the layer's own window
-        sides = reach - before - more // 2, reach - after - (more - more // 2)
-        padding = max(*sides, 0)
-        kernels.append(kernel)
-        dilations.append(dilation)
-        paddings.append(padding)
-        crops.append((sides[0] - padding, sides[1] - padding))
-        factors.append(float(stride))
-    cut = _cropped(layer, crops)
-    if cut is None:
-        return None
-    factor = factors[0] if len(set(factors)) == 1 else tuple(factors)
-    conv = Conv(
-        kernel_size=tuple(kernels) if layer.ndim else kernels[0],
-        padding=tuple(paddings) if layer.ndim else paddings[0],
-        dilation=tuple(dilations) if layer.ndim else dilations[0], groups=layer.groups, bias=layer.bias,
-        in_channels=layer.in_channels, out_channels=layer.out_channels, ndim=layer.ndim,
-    )  # fmt: skip
-    return (Upsample(scale_factor=factor), conv, *cut)
-
-
-def _shuffled(layer: ConvTranspose) -> tuple[Layer, ...] | None:
-    """A convolution to sub-pixels, shuffled: the transposed convolution with the kernel r*k, stride r; in 2-D only."""
-    from convarith.convolution import Conv
-    from convarith.resampling import PixelShuffle
-
-    stride = collapse(layer.stride) if isinstance(layer.stride, tuple) else layer.stride
-    if layer.ndim not in (None, 2) or not isinstance(stride, int):
-        return None
-    layer = replace(layer, ndim=2)
-    kernels, paddings, crops = [], [], []
-    for axis in range(2):
-        scatter, span = scatter_of(layer, axis), layer.span(axis)
-        kernel = max(3, -(-span // stride) | 1)
-        more = kernel * stride - span
-        before, after = scatter.before + more // 2, scatter.after + more - more // 2
-        padding = max(0, kernel - 1 - min(before, after) // stride)
-        cut = stride * (kernel - 1 - padding)  # what the shuffle of a padded convolution cuts off at each end
-        kernels.append(kernel)
-        paddings.append(padding)
-        crops.append((cut - before, cut - after))
-    conv = Conv(
-        kernel_size=tuple(kernels), padding=tuple(paddings), groups=layer.groups, bias=layer.bias, ndim=2,
-        in_channels=layer.in_channels, out_channels=layer.out_channels and layer.out_channels * stride**2,
-    )  # fmt: skip
-    return (conv, PixelShuffle(upscale_factor=stride), *(_cropped(layer, crops) or ()))
-
-
-def _cropped(layer: Layer, crops: Sequence[tuple[int, int]]) -> tuple[Layer, ...] | None:
-    """The crop, if any; None where it would fix a dimension that the layer leaves open."""
-    from convarith.padding import Pad
-
-    if not any(any(crop) for crop in crops):
-        return ()
-    return None if layer.ndim is None else (Pad(padding=tuple(crops), ndim=layer.ndim),)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from convarith.axis import AxisRule, FloorRule
 from convarith.errors import ParameterError, ShapeError
@@ -10,7 +10,30 @@ from convarith.layer import Layer, SpatialLayer
 from convarith.values import integer, nearest, side, times
 from convarith.window import PADDING_MODES, Padding
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 CLASS_OF_MODE = dict(zip(PADDING_MODES, ("ZeroPad", "ReflectionPad", "ReplicationPad", "CircularPad"), strict=True))
+
+Index = TypeVar("Index", int, "NDArray[np.int64]")
+
+
+def padding_source(mode: str, position: Index, size: int, before: int, after: int) -> Index:
+    """The input that a position reads, counted from the first input, where a padding mode fills the outside.
+
+    A position may be a whole array of them, of numpy.
+
+    >>> [padding_source("reflect", at, 4, 2, 2) for at in range(-2, 6)]
+    [2, 1, 0, 1, 2, 3, 2, 1]
+    """
+    last = size - 1
+    if mode == "reflect":
+        return last - abs(last - abs(position))
+    if mode == "replicate":  # the middle one of 0, position and last
+        return (abs(position) - abs(position - last) + last) // 2
+    first, cropped = max(-before, 0), size - max(-before, 0) - max(-after, 0)  # torch crops, then wraps
+    return first + (position - first) % cropped
 
 
 def either_side(value: object, name: str) -> int | tuple[int, int]:

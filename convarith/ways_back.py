@@ -14,8 +14,10 @@ from convarith.dense import GLU, Flatten, Linear, Narrow, Permute, Unflatten, ax
 from convarith.errors import ShapeError
 from convarith.folding import Fold, Unfold
 from convarith.layer import Layer
+from convarith.overlapping import Scatter
 from convarith.padding import Pad
 from convarith.pooling import AvgPool, MaxPool, _Pool
+from convarith.repairs import nearest_by, resize, shuffle
 from convarith.resampling import PixelShuffle, PixelUnshuffle, Upsample, ZeroInsert
 from convarith.stages import Stage
 from convarith.transposed import ConvTranspose, transposed
@@ -107,14 +109,7 @@ def _repeated(layer: Any, target: tuple[int, ...], given: tuple[int, ...]) -> tu
         stride = layer.at("stride", axis)
         before = (layer.span(axis) - stride + 1) // 2 - layer.pads(axis)[0]
         sides.append((before, size - count * stride - before))
-    return (*_nearest(layer, len(given)), *_padded(sides, "replicate"))
-
-
-def _nearest(layer: Any, ndim: int) -> tuple[Layer, ...]:
-    strides = tuple(float(layer.at("stride", axis)) for axis in range(ndim))
-    if set(strides) == {1.0}:
-        return ()
-    return (Upsample(scale_factor=strides[0] if len(set(strides)) == 1 else strides),)
+    return (*nearest_by([float(layer.at("stride", axis)) for axis in range(len(given))]), *_padded(sides, "replicate"))
 
 
 def _padded(sides: list[tuple[int, int]], mode: str) -> tuple[Layer, ...]:
@@ -125,57 +120,30 @@ def _padded(sides: list[tuple[int, int]], mode: str) -> tuple[Layer, ...]:
     return (Pad(padding=tuple(sides), mode=mode, ndim=len(sides)),)
 
 
-def _resized(stage: Stage, layer: Any, target: tuple[int, ...]) -> tuple[Layer, ...]:
-    """Nearest neighbours, then a convolution: together a transposed convolution that is even for any weights.
-
-    The convolution's kernel is odd and reaches, with the s repeats, as far as the encoder's. https://distill.pub/2016/
-    deconv-checkerboard/
-    """
-    kernels, dilations, paddings, crops = [], [], [], []
+def _scatters(stage: Stage, layer: Any, target: tuple[int, ...]) -> list[Scatter]:
+    """The transposed convolution that leads this output back to the target size."""
+    scatters = []
     for axis, (size, count) in enumerate(zip(target, stage.after[1:], strict=True)):
-        stride, span, dilation = layer.at("stride", axis), layer.span(axis), layer.at("dilation", axis)
-        kernel = layer.at("kernel_size", axis)
-        if dilation == 1 and stride > 1:
-            kernel = max(3, (span - stride + 1) | 1)
-        reach = dilation * (kernel - 1)
-        before = reach - layer.pads(axis)[0] - (stride + reach - span) // 2
-        total = size - count * stride + reach
-        padding = max(before, total - before, 0)
-        kernels.append(kernel)
-        dilations.append(dilation)
-        paddings.append(padding)
-        crops.append((before - padding, total - before - padding))
-    conv = Conv(
-        kernel_size=tuple(kernels), padding=tuple(paddings), dilation=tuple(dilations), groups=layer.groups,
-        bias=layer.bias, in_channels=stage.after[0], out_channels=stage.before[0], ndim=len(kernels),
-    )  # fmt: skip
-    return (*_nearest(layer, len(kernels)), conv, *_padded(crops, "zeros"))
+        kernel, stride, dilation = (layer.at(name, axis) for name in ("kernel_size", "stride", "dilation"))
+        before, _ = layer.pads(axis)
+        after = (count - 1) * stride + layer.span(axis) - before - size
+        scatters.append(Scatter(kernel, stride, dilation, before, after))
+    return scatters
+
+
+def _resized(stage: Stage, layer: Any, target: tuple[int, ...]) -> tuple[Layer, ...]:
+    """Nearest neighbours, then a convolution."""
+    channels = {"in_channels": stage.after[0], "out_channels": stage.before[0]}
+    resized = resize(_scatters(stage, layer, target), len(target), groups=layer.groups, bias=layer.bias, **channels)
+    assert resized is not None  # as the dimension is known
+    return resized
 
 
 def _shuffled(stage: Stage, layer: Any, target: tuple[int, ...]) -> tuple[Layer, ...]:
-    """A convolution to sub-pixels, shuffled: the transposed convolution with the kernel r*k, stride r."""
-    kernels, paddings, crops = [], [], []
-    stride = layer.at("stride", 0)
-    for axis, (size, count) in enumerate(zip(target, stage.after[1:], strict=True)):
-        span = layer.span(axis)
-        kernel = max(3, -(-span // stride) | 1)
-        # What PixelShuffle(r) after Conv(k, p) cuts off the whole output at its start: r*(k - 1 - p).
-        whole = (count - 1) * stride + kernel * stride
-        before = layer.pads(axis)[0] + (kernel * stride - span) // 2
-        after = whole - before - size
-        padding = max(0, min(kernel - 1, kernel - 1 - min(before, after) // stride))
-        if min(before, after) < 0:
-            padding = kernel - 1 - min(before, after) // stride
-        cut = stride * (kernel - 1 - padding)
-        kernels.append(kernel)
-        paddings.append(padding)
-        crops.append((cut - before, cut - after))
-    groups = getattr(layer, "groups", 1)
-    conv = Conv(
-        kernel_size=tuple(kernels), padding=tuple(paddings), groups=groups, bias=getattr(layer, "bias", True),
-        in_channels=stage.after[0], out_channels=stage.before[0] * stride**2, ndim=2,
-    )  # fmt: skip
-    return (conv, PixelShuffle(upscale_factor=stride), *_padded(crops, "zeros"))
+    """A convolution to sub-pixels, shuffled."""
+    groups, bias = getattr(layer, "groups", 1), getattr(layer, "bias", True)
+    channels = {"in_channels": stage.after[0], "out_channels": stage.before[0] * layer.at("stride", 0) ** 2}
+    return shuffle(_scatters(stage, layer, target), groups=groups, bias=bias, **channels)
 
 
 def _to_size(stage: Stage, layer: Layer | None, upsample: str, even: bool) -> Way:

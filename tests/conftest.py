@@ -16,7 +16,11 @@ collect_ignore = ["benchmarks"]
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files from today's output")
     parser.addoption("--random-networks", type=int, default=300, help="how many random networks each law is tried on")
+    parser.addoption(
+        "--random-overlaps", type=int, default=2000, help="how many random layers each overlap is tried on"
+    )
     parser.addoption("--random-encoders", type=int, default=300, help="how many random encoders are mirrored")
+    parser.addoption("--random-matrices", type=int, default=400, help="how many random layers' matrices are built")
 
 
 @pytest.fixture(scope="session")
@@ -25,8 +29,18 @@ def random_networks(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="session")
+def random_overlaps(request: pytest.FixtureRequest) -> int:
+    return int(request.config.getoption("--random-overlaps"))
+
+
+@pytest.fixture(scope="session")
 def random_encoders(request: pytest.FixtureRequest) -> int:
     return int(request.config.getoption("--random-encoders"))
+
+
+@pytest.fixture(scope="session")
+def random_matrices(request: pytest.FixtureRequest) -> int:
+    return int(request.config.getoption("--random-matrices"))
 
 
 @pytest.fixture

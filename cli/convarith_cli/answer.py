@@ -23,13 +23,26 @@ class Facts(NamedTuple):
     lines: Sequence[tuple[str, str]]
 
 
-Block = str | Table | Facts
+class Grid(NamedTuple):
+    """Cells in columns that line up on the right; `colours` has an index into PALETTE for each cell, None for none."""
+
+    rows: Sequence[Sequence[str]]
+    colours: Sequence[Sequence[int | None]]
+
+
+PALETTE = (
+    "bright_cyan", "bright_yellow", "bright_magenta", "bright_green", "bright_red", "bright_blue",
+    "cyan", "yellow", "magenta", "green", "red", "blue",
+)  # fmt: skip
+"""The colours of a grid's cells; an index beyond the last begins again."""
+
+Block = str | Table | Facts | Grid
 
 
 class Answer(NamedTuple):
     """One answer: `data` is the JSON document, `blocks` the same for a person.
 
-    A block is a title or remark (text), labelled facts, or a table.
+    A block is a title or remark (text), labelled facts, a table, or a grid of coloured cells.
     """
 
     data: dict[str, Any]
@@ -73,6 +86,8 @@ def plain(block: Block) -> str:
             lines.append(f"{label:<{width}}  {first}")
             lines += [f"{'':<{width}}  {line}" for line in more]
         return "\n".join(lines)
+    if isinstance(block, Grid):
+        return "\n".join(" ".join(row).rstrip() for row in _aligned(block))
     grid = [list(block.columns), *map(list, block.rows)]
     widths = [max(len(row[at]) for row in grid) for at in range(len(block.columns))]
     right = [column in block.numbers for column in block.columns]
@@ -85,8 +100,14 @@ def plain(block: Block) -> str:
     )
 
 
+def _aligned(grid: Grid) -> list[list[str]]:
+    """The cells of a grid, as wide as their column."""
+    widths = [max(map(len, column)) for column in zip(*grid.rows, strict=True)]
+    return [[cell.rjust(width) for cell, width in zip(row, widths, strict=True)] for row in grid.rows]
+
+
 def markdown(block: Block, first: bool = False) -> str:
-    """A block as Markdown: a heading line in bold, a table, or a list.
+    """A block as Markdown: a heading line in bold, a table, a list, or code for a grid.
 
     >>> print(markdown(Table(["name", "MACs"], [["0", "1|2"]], numbers=["MACs"])))
     | name | MACs |
@@ -97,6 +118,8 @@ def markdown(block: Block, first: bool = False) -> str:
         return f"**{block}**" if first else block
     if isinstance(block, Facts):
         return "\n".join(_item(label, value.split("\n")) for label, value in block.lines)
+    if isinstance(block, Grid):
+        return f"```text\n{plain(block)}\n```"
     marks = ["---:" if column in block.numbers else ":---" for column in block.columns]
     rows = [list(block.columns), marks, *([cell.replace("|", "\\|") for cell in row] for row in block.rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -108,7 +131,7 @@ def _item(label: str, lines: list[str]) -> str:
 
 
 def write_rich(blocks: list[Block], console: "Console") -> None:
-    """Write blocks to a terminal: tables without walls, labels in colour."""
+    """Write blocks to a terminal: tables without walls, labels and cells in colour."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -125,6 +148,11 @@ def write_rich(blocks: list[Block], console: "Console") -> None:
             for label, value in block.lines:
                 grid.add_row(label, Text(value))
             console.print(grid)
+        elif isinstance(block, Grid):
+            for cells, colours in zip(_aligned(block), block.colours, strict=True):
+                styles = ["" if colour is None else PALETTE[colour % len(PALETTE)] for colour in colours]
+                line = Text(" ").join(map(Text, cells, styles))
+                console.print(line, soft_wrap=True)  # the terminal wraps: a column keeps its place in the row
         else:
             table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="cyan")
             for column in block.columns:

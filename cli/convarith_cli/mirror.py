@@ -11,7 +11,6 @@ from convarith.network import Node
 from convarith.trial import Trial
 from convarith.values import read_sizes, times
 from convarith_cli.answer import Answer, Block, Facts, Table
-from convarith_cli.files import write_whole
 from convarith_cli.networks import NetworkArgument, read_network
 from convarith_cli.options import Json, command_app
 
@@ -78,6 +77,8 @@ def mirror(
     written = decoder.code(autoencoder)
     trial = decoder.verify() if verify else None
     if code not in (None, "-"):
+        from convarith_gallery.whole_file import write_whole
+
         write_whole(str(code), written)
     report = decoder.report
     data = _data(decoder, report, written, trial)

@@ -1,17 +1,22 @@
 """Reading the NETWORK argument: a file, standard input, text, or a model in Python code."""
 
+from __future__ import annotations
+
 import os
 import re
 import sys
 from contextlib import redirect_stdout
 from types import ModuleType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from convarith.errors import ConvarithError, ParameterError, ShapeError
 from convarith.network import Network
 from convarith.network_text import parse_network
+
+if TYPE_CHECKING:
+    from torch import nn
 
 NETWORK_HELP = (
     "A file with what print(model) shows or one layer a line, '-' for standard input, the text itself "
@@ -27,7 +32,7 @@ def is_network(text: str) -> bool:
     """Does this argument name a network rather than one layer?"""
     if text == "-" or ";" in text or "\n" in text or re.match(r"(torch\.)?(nn\.)?Sequential\s*\(", text):
         return True
-    return "(" not in text and (_CODE.fullmatch(text) is not None or os.path.isfile(text))
+    return "(" not in text and (is_code(text) or os.path.isfile(text))
 
 
 def read_network(text: str, input_shape: tuple[int, ...] | None) -> Network:
@@ -35,8 +40,8 @@ def read_network(text: str, input_shape: tuple[int, ...] | None) -> Network:
     if text == "-":
         return parse_network(_decoded(sys.stdin.buffer.read(), "standard input"))
     if "(" not in text and "\n" not in text:
-        if match := _CODE.fullmatch(text):
-            return _from_code(match["module"], match["name"], input_shape)
+        if is_code(text):
+            return network_of(read_module(text), input_shape)
         if os.path.isfile(text):
             if text.endswith(".py"):
                 raise ParameterError(f"{text} is Python code: name the model in it, as {text}:Model")
@@ -59,13 +64,30 @@ def _decoded(content: bytes, name: str) -> str:
         raise ConvarithError(f"{name} is no UTF-8 text (byte {error.start})") from None
 
 
-def _from_code(module: str, name: str, input_shape: tuple[int, ...] | None) -> Network:
+def is_code(text: str) -> bool:
+    """Does this argument name a model in Python code?
+
+    >>> is_code("models.py:UNet"), is_code("encoder.txt")
+    (True, False)
+    """
+    return _CODE.fullmatch(text) is not None
+
+
+def read_module(text: str) -> nn.Module:
+    """The torch module that models.py:Name or package.module:Name names. Runs the user's code.
+
+    Raises ConvarithError for what is none, and for whatever that code raises.
+    """
     from convarith import pytorch
 
+    match = _CODE.fullmatch(text)
+    assert match is not None
+    module, name = match["module"], match["name"]
     if module.endswith(".py") and not os.path.isfile(module):
         raise ConvarithError(f"there is no file {module}")
-    torch = pytorch.require_torch()
-    where = f"{module}:{name}"
+    pytorch.require_torch()
+    from torch import nn
+
     with redirect_stdout(sys.stderr):  # what the code prints must not mix with the answer
         found: Any = _loaded(module)
         for part in name.split("."):
@@ -73,14 +95,22 @@ def _from_code(module: str, name: str, input_shape: tuple[int, ...] | None) -> N
                 names = [word for word, value in vars(found).items() if callable(value) and not word.startswith("_")]
                 raise ParameterError(f"{module} has no {part!r}: it has {', '.join(names) or 'nothing to call'}")
             found = getattr(found, part)
-        if not isinstance(found, torch.nn.Module):
-            found = _run(found, where)
-        if not isinstance(found, torch.nn.Module):
-            raise ParameterError(f"{where} gives {type(found).__name__}, not a torch.nn.Module")
+        if not isinstance(found, nn.Module):
+            found = _run(found, text)
+    if not isinstance(found, nn.Module):
+        raise ParameterError(f"{text} gives {type(found).__name__}, not a torch.nn.Module")
+    return found
+
+
+def network_of(module: nn.Module, input_shape: tuple[int, ...] | None) -> Network:
+    """The network of a torch module, with what its forward prints kept off the answer."""
+    from convarith import pytorch
+
+    with redirect_stdout(sys.stderr):
         try:
-            model = pytorch.from_module(found, input_shape)
+            model = pytorch.from_module(module, input_shape)
         except ShapeError:  # the model refuses this input: the network without it can say where, and what would do
-            model = pytorch.from_module(found)
+            model = pytorch.from_module(module)
     return model if isinstance(model, Network) else Network.chain([model])
 
 

@@ -6,6 +6,7 @@ The laws, over random parameters in 1-D to 3-D:
 - The matrix of a transposed convolution is the transpose of the convolution's.
 - nnz is the number of stored entries and bytes_needed the size of the arrays; every row is sorted without duplicates.
 - The lectures' matrices and products.
+- No build takes more memory than `peak_bytes` says; `reads` with the weight put in is the matrix.
 - What has no matrix, a wrong weight or bias, and a matrix beyond the memory are refused with the numbers and a remedy,
   the last one before anything is allocated.
 """
@@ -17,52 +18,26 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
-from math import prod
 from random import Random
 from types import ModuleType
 from typing import Any
 
 import pytest
+from linear_layers import channels, each, random_conv, random_transposed, taken, values
 
 import convarith as ca
 
 np = pytest.importorskip("numpy", reason="matrices need numpy")
 pytest.importorskip("scipy", reason="matrices need scipy")
 
-CASES = 400
-"""How many random layers each law is tried on."""
 MODES = ("zeros", "reflect", "replicate", "circular")
 
 
-def random_layers(seed: int) -> Iterator[tuple[Random, int]]:
-    for case in range(CASES):
+def random_layers(seed: int, count: int) -> Iterator[tuple[Random, int]]:
+    """A random generator and a number of axes for each of so many cases."""
+    for case in range(count):
         rng = Random(f"{seed}/{case}")
         yield rng, rng.choice((1, 1, 2, 2, 3))
-
-
-def each(rng: Random, ndim: int, low: int, high: int) -> tuple[int, ...]:
-    return tuple(rng.randint(low, high) for _ in range(ndim))
-
-
-def channels(rng: Random) -> dict[str, int]:
-    groups = rng.randint(1, 3)
-    return {"in_channels": groups * rng.randint(1, 2), "out_channels": groups * rng.randint(1, 3), "groups": groups}
-
-
-def taken(layer: Any, rng: Random, ndim: int, limit: int) -> tuple[int, ...]:
-    """An input size that the layer takes."""
-    while True:
-        size = each(rng, ndim, 1, limit)
-        limit += 1
-        try:
-            layer.output_size(size)
-        except ca.ShapeError:
-            continue
-        return size
-
-
-def values(rng: Random, *shape: int) -> Any:
-    return np.random.default_rng(rng.randrange(2**32)).standard_normal(shape)
 
 
 def arrays_hold(matrix: Any, layer: Any, size: Any) -> None:
@@ -82,8 +57,8 @@ def equal(ours: Any, torchs: Any, layer: object, size: object) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_convolution(torch: ModuleType, mode: str) -> None:
-    for rng, ndim in random_layers(1):
+def test_convolution(torch: ModuleType, mode: str, random_matrices: int) -> None:
+    for rng, ndim in random_layers(1, random_matrices):
         least = 0 if mode == "zeros" else -1
         padding = tuple(each(rng, 2, least, 3) for _ in range(ndim))
         layer = ca.Conv(
@@ -106,8 +81,8 @@ def test_convolution(torch: ModuleType, mode: str) -> None:
         equal(matrix @ x.ravel() + offset, y.numpy(), layer, size)
 
 
-def test_same_padding(torch: ModuleType) -> None:
-    for rng, ndim in itertools.islice(random_layers(2), CASES // 4):
+def test_same_padding(torch: ModuleType, random_matrices: int) -> None:
+    for rng, ndim in random_layers(2, random_matrices // 4):
         layer = ca.Conv(kernel_size=each(rng, ndim, 1, 4), dilation=each(rng, ndim, 1, 3), padding="same")
         size, weight = each(rng, ndim, 1, 6), values(rng, *layer.kernel_size)
         x, convolve = values(rng, *size), getattr(torch.nn.functional, f"conv{ndim}d")
@@ -116,17 +91,8 @@ def test_same_padding(torch: ModuleType) -> None:
         equal(ca.matrix.conv_matrix(layer, size, weight) @ x.ravel(), y.numpy(), layer, size)
 
 
-def random_transposed(rng: Random, ndim: int) -> Any:
-    stride, dilation = each(rng, ndim, 1, 4), each(rng, ndim, 1, 4)
-    extra = tuple(rng.randrange(max(pair)) for pair in zip(stride, dilation, strict=True))
-    return ca.ConvTranspose(
-        kernel_size=each(rng, ndim, 1, 4), stride=stride, dilation=dilation, output_padding=extra,
-        padding=each(rng, ndim, 0, 2), **channels(rng),
-    )  # fmt: skip
-
-
-def test_transposed_convolution(torch: ModuleType) -> None:
-    for rng, ndim in random_layers(3):
+def test_transposed_convolution(torch: ModuleType, random_matrices: int) -> None:
+    for rng, ndim in random_layers(3, random_matrices):
         layer = random_transposed(rng, ndim)
         size = taken(layer, rng, ndim, 4)
         weight = values(rng, layer.in_channels, layer.out_channels // layer.groups, *layer.kernel_size)
@@ -141,8 +107,8 @@ def test_transposed_convolution(torch: ModuleType) -> None:
         equal(matrix @ x.ravel() + offset, y.numpy(), layer, size)
 
 
-def test_the_transposed_layer_has_the_transposed_matrix() -> None:
-    for rng, ndim in random_layers(4):
+def test_the_transposed_layer_has_the_transposed_matrix(random_matrices: int) -> None:
+    for rng, ndim in random_layers(4, random_matrices):
         layer = random_transposed(rng, ndim)
         size = taken(layer, rng, ndim, 4)
         conv = ca.Conv(
@@ -161,8 +127,8 @@ def test_the_transposed_layer_has_the_transposed_matrix() -> None:
         assert ours.nnz == theirs.nnz
 
 
-def test_average_pool(torch: ModuleType) -> None:
-    for rng, ndim in random_layers(5):
+def test_average_pool(torch: ModuleType, random_matrices: int) -> None:
+    for rng, ndim in random_layers(5, random_matrices):
         kernel = each(rng, ndim, 1, 4)
         arguments: dict[str, Any] = {
             "kernel_size": kernel, "stride": each(rng, ndim, 1, 4), "ceil_mode": rng.random() < 0.5,
@@ -179,8 +145,8 @@ def test_average_pool(torch: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("kind", ["nearest", "nearest-exact", "linear"])
-def test_upsampling(torch: ModuleType, kind: str) -> None:
-    for rng, ndim in random_layers(6):
+def test_upsampling(torch: ModuleType, kind: str, random_matrices: int) -> None:
+    for rng, ndim in random_layers(6, random_matrices):
         size, arguments = each(rng, ndim, 1, 7), {"mode": kind}
         if kind == "linear":
             arguments["mode"] = ("linear", "bilinear", "trilinear")[ndim - 1]
@@ -197,8 +163,8 @@ def test_upsampling(torch: ModuleType, kind: str) -> None:
         equal(matrix @ x.ravel(), y.numpy(), layer, size)
 
 
-def test_zero_insertion() -> None:
-    for rng, ndim in random_layers(7):
+def test_zero_insertion(random_matrices: int) -> None:
+    for rng, ndim in random_layers(7, random_matrices):
         layer, size = ca.ZeroInsert(stride=each(rng, ndim, 1, 4)), each(rng, ndim, 0, 5)
         x, matrix = values(rng, *size), ca.matrix.conv_matrix(layer, size)
         arrays_hold(matrix, layer, size)
@@ -207,8 +173,8 @@ def test_zero_insertion() -> None:
         equal(matrix @ x.ravel(), y, layer, size)
 
 
-def test_unfold(torch: ModuleType) -> None:
-    for rng, _ in random_layers(8):
+def test_unfold(torch: ModuleType, random_matrices: int) -> None:
+    for rng, _ in random_layers(8, random_matrices):
         arguments = {"kernel_size": each(rng, 2, 1, 3), "dilation": each(rng, 2, 1, 2)}
         arguments |= {"padding": each(rng, 2, 0, 2), "stride": each(rng, 2, 1, 3)}
         layer = ca.Unfold(**arguments)
@@ -310,14 +276,64 @@ def test_numbers_before_the_matrix_need_no_numpy() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
-def test_memory_stays_near_the_result() -> None:
-    layer, size = ca.parse("Conv2d(16, 32, 3, stride=2, padding=1)"), (64, 64)
-    weight = np.ones((32, 16, 3, 3))
+def peak(layer: Any, size: tuple[int, ...]) -> int:
+    """Bytes that building a matrix takes at its peak."""
+    ca.matrix.conv_matrix(layer, (9,) * len(size))  # imports what it imports
     tracemalloc.start()
     try:
-        matrix = ca.matrix.conv_matrix(layer, size, weight)
-        assert tracemalloc.get_traced_memory()[1] <= 2.2 * ca.matrix.bytes_needed(layer, size)
+        ca.matrix.conv_matrix(layer, size)
+        return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert matrix.shape == (32 * 32 * 32, 16 * 64 * 64)
-    assert prod(matrix.shape) > matrix.nnz
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("Conv2d(16, 32, 3, stride=2, padding=1)", (64, 64)),
+        ("Conv2d(1, 1, 3, padding=1)", (256, 256)),
+        ("Conv1d(1, 1, 9)", (50000,)),
+        ("AvgPool2d(3, 1, 1)", (256, 256)),
+        ("ConvTranspose2d(4, 1, 4, 2, 1)", (128, 128)),
+        ("Unfold(3, padding=1)", (256, 256)),
+    ],
+)
+def test_memory_stays_near_the_result(text: str, size: tuple[int, ...]) -> None:
+    layer = ca.parse(text)
+    assert peak(layer, size) <= 2.2 * ca.matrix.bytes_needed(layer, size)
+
+
+def test_no_build_takes_more_than_was_said() -> None:
+    overhead = 300_000  # what numpy and the interpreter hold beside the arrays
+    texts = (
+        "Conv2d(2, 3, 3, padding=1)", "Conv2d(8, 1, 3)", "Conv1d(1, 1, 5)", "Conv3d(1, 1, 3)", "AvgPool2d(2)",
+        "ConvTranspose2d(1, 1, 4, 2, 1)", "ConvTranspose2d(1, 1, 3, 2, dilation=2)", "Upsample(scale_factor=2)",
+        "Upsample(scale_factor=2, mode='bilinear')", "ZeroInsert2d(8)", "Unfold(3)",
+        "Conv2d(1, 2, 3, padding=1, padding_mode='circular')", "Conv2d(32, 32, 3, groups=32)",
+    )  # fmt: skip
+    for text in texts:
+        layer: Any = ca.parse(text)
+        ndim = layer.ndim or 2
+        size = (round(4e4 ** (1 / ndim) / (8 if "32" in text or "ZeroInsert" in text else 1)),) * ndim
+        assert peak(layer, size) <= ca.matrix.peak_bytes(layer, size) + overhead, text
+
+
+def test_a_matrix_is_refused_by_its_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, size = ca.Conv(kernel_size=3), (100, 100)
+    needed = ca.matrix.peak_bytes(layer, size)
+    monkeypatch.setattr("convarith.matrix.free_memory", lambda: needed)
+    assert ca.matrix.conv_matrix(layer, size).shape == (98 * 98, 10000)
+    monkeypatch.setattr("convarith.matrix.free_memory", lambda: needed - 1)
+    with pytest.raises(ca.ParameterError, match=f"needs {needed} bytes, but {needed - 1} are free"):
+        ca.matrix.conv_matrix(layer, size)
+
+
+def test_reads_say_which_weight_stands_where(random_matrices: int) -> None:
+    for case in range(random_matrices // 4):
+        layer, size, weight = random_conv(Random(case), case % 2 == 0, Random(case).choice(MODES[:3]))
+        found, matrix = ca.matrix.reads(layer, size), ca.matrix.conv_matrix(layer, size, weight)
+        built = np.zeros(matrix.shape)
+        np.add.at(built, (found.rows, found.columns), weight.ravel()[found.weights])
+        equal(built.ravel(), matrix.toarray(), layer, size)
+    taps = ca.matrix.reads(ca.Unfold(kernel_size=2), (3, 3)).weights
+    assert taps.tolist() == [tap for tap in range(4) for _ in range(4)]

@@ -5,7 +5,10 @@ Of one layer, with borders, dilation, output_padding, padding on two sides, in 1
 - The counts of a transposed convolution are torch's own layer on ones with ones for weights.
 - The counts of a convolution or pool are the gradient of its input, all windows summed, whatever the padding mode.
 - Even, holes and the period are exactly those of the counts of a large input; borders are as wide as told, no wider.
-- Repairs keep the size for every input size and are even by torch.
+- Fold and Unfold hit what torch's do; an average pool's shares are torch's gradient.
+- The map of all positions is the outer product.
+
+Of branches, beside what holds for a stack: they are even exactly when no weights of the branches would be uneven.
 
 Of a stack:
 
@@ -29,10 +32,10 @@ import pytest
 import convarith as ca
 from convarith.catalogue import build
 from convarith.layer import Layer
-from convarith.overlapping import Overlap
+from convarith.overlapping import Overlap, _flat
 
-LAYERS = 2000
-STACKS = 300
+STACKS = 10
+"""One random stack for so many random layers: --random-overlaps 50000 tries 5000 stacks."""
 
 
 def hits(kernel: int, stride: int, dilation: int, inputs: int) -> list[int]:
@@ -122,9 +125,9 @@ def windows(layer: Any, size: int, axis: int) -> list[int]:
     return counts
 
 
-def test_counts_are_torchs(torch: ModuleType) -> None:
+def test_counts_are_torchs(torch: ModuleType, random_overlaps: int) -> None:
     rng, seen = random.Random(0), 0
-    while seen < LAYERS:
+    while seen < random_overlaps:
         ndim = rng.choice((1, 1, 2, 2, 3))
         layer = random_transposed(rng, ndim)
         sizes = tuple(rng.randint(1, {1: 20, 2: 8, 3: 4}[ndim]) for _ in range(ndim))
@@ -149,9 +152,9 @@ def test_max_min_and_single_counts_are_those_of_the_outer_product(torch: ModuleT
         assert found.side == "output"
 
 
-def test_windows_that_read_an_input() -> None:
+def test_windows_that_read_an_input(random_overlaps: int) -> None:
     rng, seen = random.Random(2), 0
-    while seen < LAYERS:
+    while seen < random_overlaps:
         ndim = rng.choice((1, 1, 2, 3))
         layer: Any = random_reading(rng, ndim)
         sizes = tuple(rng.randint(1, 20) for _ in range(ndim))
@@ -223,9 +226,9 @@ def test_even_holes_period_and_border_are_exact(dilation: int) -> None:
             assert right == (len(shown) - rights[0] if rights else 0)
 
 
-def test_the_border_of_a_given_input_is_exact() -> None:
+def test_the_border_of_a_given_input_is_exact(random_overlaps: int) -> None:
     rng, seen = random.Random(4), 0
-    while seen < LAYERS:
+    while seen < random_overlaps:
         layer: Any = random_transposed(rng, 1) if rng.random() < 0.5 else random_reading(rng, 1)
         found = ca.overlap(layer, 60 + rng.randint(0, 9))
         assert found.counts is not None
@@ -237,51 +240,104 @@ def test_the_border_of_a_given_input_is_exact() -> None:
         seen += 1
 
 
-def test_repairs_keep_every_size_and_are_even(torch: ModuleType) -> None:
-    rng, seen = random.Random(5), 0
-    while seen < 400:
-        ndim = rng.choice((1, 2))
-        layer = random_transposed(rng, ndim)
-        if rng.random() < 0.5 and ndim == 2:
-            layer = ca.parse(f"ConvTranspose2d(1, 1, {rng.randint(1, 6)}, stride={rng.randint(2, 4)}, bias=False)")  # type: ignore[assignment]
-        found = ca.overlap(layer)
-        if found.uniform:
-            assert found.repairs == []
+# Blocks and pools ----------------------------------------------------------------------------------------------------
+
+
+def random_blocks(rng: random.Random) -> dict[str, Any]:
+    return {
+        "kernel_size": (rng.randint(1, 4), rng.randint(1, 4)), "stride": (rng.randint(1, 4), rng.randint(1, 4)),
+        "dilation": (rng.randint(1, 2), rng.randint(1, 2)), "padding": (rng.randint(0, 2), rng.randint(0, 2)),
+    }  # fmt: skip
+
+
+def test_fold_and_unfold_are_torchs(torch: ModuleType, random_overlaps: int) -> None:
+    rng, seen = random.Random(8), 0
+    while seen < random_overlaps // 10:
+        given, size = random_blocks(rng), (rng.randint(1, 14), rng.randint(1, 14))
+        try:
+            fold, unfold = ca.Fold(output_size=size, **given), ca.Unfold(**given)
+            unfold.output_size(size)
+        except ca.ShapeError:
             continue
+        taps = given["kernel_size"][0] * given["kernel_size"][1]
+        ones = torch.ones(1, taps, fold.columns, dtype=torch.float64)
+        expected = torch.nn.functional.fold(ones, size, **given)[0, 0]
+        found = ca.overlap(fold)
+        assert torch.equal(outer(torch, found), expected)
+        assert found.side == "output"
+        assert ca.overlap(unfold, size).counts == found.counts == ca.overlap(fold, fold.columns).counts
+        assert ca.overlap(unfold).side == "gradient"
+        for (left, right), pattern, counts in zip(found.border, found.interior, found.counts or (), strict=True):
+            assert all(counts[at] == pattern[at % len(pattern)] for at in range(left, len(counts) - right))
+        columns = ca.Network.chain([ca.parse("Linear(2, 2)"), fold, ca.PixelShuffle(upscale_factor=1)])
+        assert ca.overlap(columns, 1).counts == found.counts
         seen += 1
-        same = ndim == 2 and layer.at("stride", 0) == layer.at("stride", 1)
-        assert [repair.name for repair in found.repairs] == ["even", "resize", "pixel shuffle"][: 3 if same else 2]
-        for repair in found.repairs:
-            for size in range(1, 40):
-                try:
-                    expected = layer.output_size((size,) * ndim)
-                except ca.ShapeError:
-                    continue
-                reached: tuple[int, ...] = (size,) * ndim
-                for each in repair.layers:
-                    reached = each.output_size(reached)
-                assert reached == expected, (layer, repair, size)
-        for repair in found.repairs:
-            size = 60  # the ends do not meet
-            net = ca.Network.chain(repair.layers)
-            values = ones_through(torch, repair.layers, (size,) * ndim)
-            assert values.shape[2:] == layer.output_size((size,) * ndim)
-            ends = ca.overlap(net, (size,) * ndim).border
-            inner = values[0, 0][
-                tuple(slice(left, total - right) for (left, right), total in zip(ends, values.shape[2:], strict=True))
-            ]
-            assert inner.numel()
-            assert inner.min() == inner.max() > 0, (layer, repair)
-            assert ca.overlap(net).uniform
 
 
-def test_open_repairs_fit_every_dimension() -> None:
-    (even, resize, shuffled) = ca.overlap(
-        ca.ConvTranspose(kernel_size=3, stride=2, padding=1, output_padding=1)
-    ).repairs
-    assert str(even.layers[0]) == "ConvTranspose(kernel_size=4, stride=2, padding=1)"
-    assert ca.Network.chain(resize.layers).nodes[1].layer.output_size((14, 14, 14)) == (14, 14, 14)
-    assert shuffled.layers[-1] == ca.PixelShuffle(upscale_factor=2)
+def test_fold_refuses_other_columns() -> None:
+    with pytest.raises(ca.ShapeError, match="needs 16 columns, got 15"):
+        ca.overlap(ca.Fold(output_size=(5, 6), kernel_size=(2, 3)), 15)
+
+
+@pytest.mark.parametrize("kind", ["AvgPool", "AdaptiveAvgPool"])
+def test_shares_are_torchs_gradient_of_an_average(kind: str, torch: ModuleType, random_overlaps: int) -> None:
+    rng, seen = random.Random(9), 0
+    while seen < random_overlaps // 10:
+        size = (rng.randint(1, 9), rng.randint(1, 9))
+        try:
+            if kind == "AvgPool":
+                kernel = (rng.randint(1, 4), rng.randint(1, 4))
+                pool: Any = ca.AvgPool(
+                    kernel_size=kernel, stride=(rng.randint(1, 4), rng.randint(1, 4)), ceil_mode=rng.random() < 0.5,
+                    padding=tuple(rng.randint(0, each // 2) for each in kernel), count_include_pad=rng.random() < 0.5,
+                    divisor_override=rng.choice((None, None, 5)), ndim=2,
+                )  # fmt: skip
+            else:
+                pool = ca.AdaptiveAvgPool(output_size=(rng.randint(1, 6), rng.choice((None, 2, 3))), ndim=2)
+            pool.output_size(size)
+        except ca.ConvarithError:
+            continue
+        values = torch.ones(1, 1, *size, dtype=torch.float64, requires_grad=True)
+        ca.pytorch.to_module(pool)(values).sum().backward()
+        found = ca.overlap(pool, size)
+        rows, columns = (torch.tensor([float(each) for each in axis]) for axis in found.shares or ())
+        assert torch.allclose(torch.outer(rows, columns).double(), values.grad[0, 0], atol=1e-6), (pool, size)
+        assert outer(torch, found).bool().equal(values.grad[0, 0] > 0)
+        seen += 1
+
+
+def test_an_adaptive_pool_is_even_where_one_size_divides_the_other_at_least() -> None:
+    for size in range(1, 30):
+        for output in range(1, 12):
+            found = ca.overlap(ca.AdaptiveMaxPool(output_size=output), size)
+            ((pattern,), (counts,)) = found.interior, found.counts or ()
+            assert found.uniform == (len(set(counts)) == 1)
+            assert found.uniform or (size % output and output % size)
+            assert found.period == (smallest_period(list(counts)),) or size % found.period[0] == 0
+            assert all(counts[at] == pattern[at % len(pattern)] for at in range(size))
+            assert not found.holes
+
+
+def test_the_expected_gradient_of_a_max_pool() -> None:
+    assert ca.overlap(ca.MaxPool(kernel_size=3, stride=2), 5).shares == (
+        (Fraction(1, 3), Fraction(1, 3), Fraction(2, 3), Fraction(1, 3), Fraction(1, 3)),
+    )
+    assert ca.overlap(ca.MaxPool(kernel_size=2), None).shares is None
+
+
+def test_pixel_unshuffle_is_a_permutation() -> None:
+    found = ca.overlap(ca.PixelUnshuffle(downscale_factor=3), 6)
+    assert (found.side, found.uniform, found.counts) == ("gradient", True, ((1,) * 6,) * 2)
+
+
+def test_the_map_is_the_outer_product(torch: ModuleType) -> None:
+    rng = random.Random(10)
+    for ndim in (1, 2, 3):
+        found = ca.overlap(random_transposed(rng, ndim), (12,) * ndim)
+        values = found.map()
+        assert torch.equal(torch.from_numpy(values).double(), outer(torch, found))
+        assert values.max() == found.max
+    assert ca.overlap(ca.ConvTranspose(kernel_size=600), 700).map().max() == 600
 
 
 # Stacks --------------------------------------------------------------------------------------------------------------
@@ -313,9 +369,9 @@ def random_stack(rng: random.Random) -> tuple[Layer, ...]:
     return tuple(layers)
 
 
-def test_stacks_are_torchs(torch: ModuleType) -> None:
+def test_stacks_are_torchs(torch: ModuleType, random_overlaps: int) -> None:
     rng, seen = random.Random(6), 0
-    while seen < STACKS:
+    while seen < random_overlaps // STACKS:
         layers = random_stack(rng)
         net = ca.Network.chain(layers)
         if all(layer.kind in ("relu", "elementwise", "pad", "conv") for layer in layers):
@@ -350,9 +406,9 @@ def test_stacks_are_torchs(torch: ModuleType) -> None:
         seen += 1
 
 
-def test_the_gradient_of_a_stack_is_torchs(torch: ModuleType) -> None:
+def test_the_gradient_of_a_stack_is_torchs(torch: ModuleType, random_overlaps: int) -> None:
     rng, seen = random.Random(7), 0
-    while seen < STACKS // 3:
+    while seen < random_overlaps // STACKS // 2:
         layers = [
             ca.Conv(
                 in_channels=1, out_channels=1, kernel_size=rng.randint(1, 4), stride=rng.randint(1, 3), ndim=1,
@@ -375,6 +431,188 @@ def test_the_gradient_of_a_stack_is_torchs(torch: ModuleType) -> None:
         assert found.side == "gradient"
         assert found.counts == (tuple(map(round, values.grad[0, 0].tolist())),), (net, size)
         seen += 1
+
+
+# Branches ------------------------------------------------------------------------------------------------------------
+
+
+def random_branches(rng: random.Random) -> str:
+    """A decoder in 1-D whose maps of one size meet: a map and up to three ways on from it, again and again."""
+    lines, name = [], "input"
+    for number in range(rng.randint(1, 3)):
+        stride = rng.choice((1, 2, 2, 3))
+        ways = []
+        for way in range(rng.randint(1, 3)):
+            padding = rng.randint(0, 2)
+            if stride > 1 and rng.random() < 0.2:
+                lines.append(f"u{number}{way}: Upsample(scale_factor={stride})({name})")
+            else:
+                kernel = stride + 2 * padding
+                lines.append(
+                    f"u{number}{way}: ConvTranspose1d(1, 1, {kernel}, stride={stride}, padding={padding}, bias=False)({name})"
+                )
+            ways.append(f"u{number}{way}")
+        if rng.random() < 0.5 and stride == 1:
+            ways.append(name)
+        lines.append(f"a{number}: Add()({', '.join(ways)})")
+        name = f"a{number}"
+        if rng.random() < 0.5:
+            kernel = rng.choice((1, 2, 3))
+            lines.append(f"c{number}: Conv1d(1, 1, {kernel}, padding='same', bias=False)({name})")
+            name = f"c{number}"
+    return "; ".join(lines)
+
+
+def ones_through_nodes(torch: ModuleType, net: ca.Network, values: Any) -> Any:
+    """torch's modules, all their weights ones, node by node."""
+    known = {"input": values}
+    for node in net.nodes:
+        reads = [known[name] for name in node.inputs]
+        if node.layer.kind in ("add", "concat"):
+            known[node.name] = torch.stack(reads).sum(0)  # a Concat's channels are summed by what reads them
+            continue
+        module = ca.pytorch.to_module(node.layer).double()
+        for parameter in module.parameters():
+            torch.nn.init.ones_(parameter)
+        known[node.name] = module(reads[0])
+    return known[net.nodes[-1].name]
+
+
+def test_branches_are_torchs(torch: ModuleType, random_overlaps: int) -> None:
+    rng, seen = random.Random(11), 0
+    while seen < random_overlaps // STACKS:
+        net = ca.parse_network(random_branches(rng))
+        if all(node.layer.kind in ("conv", "add") for node in net.nodes):
+            continue
+        size = rng.choice((1, 7, 60))
+        with torch.no_grad():
+            expected = ones_through_nodes(torch, net, torch.ones(1, 1, size, dtype=torch.float64))[0, 0]
+        found = ca.overlap(net, size)
+        counts = tuple(map(round, expected.tolist()))
+        assert found.counts == (counts,), net
+        ((left, right),), (pattern,) = found.border, found.interior
+        if size == 60:
+            assert all(counts[at] == pattern[at % len(pattern)] for at in range(left, len(counts) - right)), net
+            inside = list(counts[left : len(counts) - right])
+            assert found.period[0] % smallest_period(inside) == 0
+        seen += 1
+
+
+def test_the_axes_of_branches_are_torchs(torch: ModuleType) -> None:
+    """In 2-D the counts of branches are sums of products, not products of sums."""
+    rng, seen, sums = random.Random(13), 0, 0
+    while seen < 60:
+        text = random_branches(rng).replace("1d", "2d").replace("padding='same'", "padding=1")
+        net = ca.parse_network(text)
+        if all(node.layer.kind in ("conv", "add") for node in net.nodes):
+            continue
+        size = (rng.randint(1, 6), rng.randint(1, 6))
+        with torch.no_grad():
+            expected = ones_through_nodes(torch, net, torch.ones(1, 1, *size, dtype=torch.float64))[0, 0]
+        found = ca.overlap(net, size)
+        assert found.grid() == found.map().tolist() == expected.round().long().tolist()
+        assert (found.max, found.min) == (expected.max(), expected.min())
+        place = tuple(rng.randrange(each) for each in expected.shape)
+        assert found.count(place) == expected[place]
+        large = ca.overlap(net, (24, 24))
+        (top, bottom), (left, right) = large.border
+        values = large.map()
+        inside = values[top : len(values) - bottom, left : values.shape[1] - right]
+        assert large.holes == (not inside.all())
+        assert large.hole_fraction == Fraction(
+            sum(each == 0 for each in _flat(large.grid(inside=True))), prod(large.period)
+        )
+        if not large.holes:
+            assert large.contrast == Fraction(int(inside.max()), int(inside.min()))
+        assert ca.overlap(net).count((top, left)) == values[top, left]
+        seen, sums = seen + 1, sums + (not found.separable)
+    assert sums > 20
+
+
+def test_branches_are_even_exactly_when_random_weights_are(torch: ModuleType) -> None:
+    """Kernels of random numbers whose phases are equal where the layer is even: what is left is the union's."""
+    rng, seen = random.Random(12), 0
+    torch.manual_seed(0)
+    while seen < 150:
+        net = ca.parse_network(random_branches(rng))
+        if all(node.layer.kind in ("conv", "add") for node in net.nodes):
+            continue
+        found = ca.overlap(net)
+        known = {"input": torch.ones(1, 1, 60, dtype=torch.float64)}
+        for node in net.nodes:  # each layer's ones, times a number of its own: no branch cancels another
+            reads = [known[name] for name in node.inputs]
+            if node.layer.kind == "add":
+                known[node.name] = torch.stack(reads).sum(0)
+                continue
+            module = ca.pytorch.to_module(node.layer).double()
+            for parameter in module.parameters():
+                torch.nn.init.ones_(parameter)
+            known[node.name] = module(reads[0]).detach() * (0.5 + torch.rand(()))
+        (left, right), output = found.border[0], known[net.nodes[-1].name][0, 0]
+        inside = output[left : len(output) - right]
+        assert found.uniform == bool((inside.max() - inside.min()) < 1e-9 * inside.max()), net
+        seen += 1
+
+
+RESNET = """
+c1: Conv1d(1, 1, 3, stride=2, padding=1, bias=False)
+c2: Conv1d(1, 1, 3, padding=1, bias=False)
+short: Conv1d(1, 1, 1, stride=2, bias=False)(input)
+sum: Add()(c2, short)
+c3: Conv1d(1, 1, 3, padding=1, bias=False)
+last: Add()(c3, sum)
+"""
+
+
+@pytest.mark.parametrize("size", [1, 2, 9, 16, 61])
+def test_the_gradient_of_branches_is_torchs(size: int, torch: ModuleType) -> None:
+    net = ca.parse_network(RESNET)
+    values = torch.ones(1, 1, size, dtype=torch.float64, requires_grad=True)
+    ones_through_nodes(torch, net, values).sum().backward()
+    assert ca.overlap(net, size).counts == (tuple(map(round, values.grad[0, 0].tolist())),)
+    assert ca.overlap(net).side == "gradient"
+
+
+UNET = """
+down1: Conv2d(1, 8, 3, padding=1)
+pool1: MaxPool2d(2)
+down2: Conv2d(8, 16, 3, padding=1)
+pool2: MaxPool2d(2)
+bottom: Conv2d(16, 16, 3, padding=1)
+up2: ConvTranspose2d(16, 16, {}, stride=2, padding={})
+join2: Concat()(up2, down2)
+conv2: Conv2d(32, 8, 3, padding=1)
+up1: ConvTranspose2d(8, 8, 2, stride=2)
+join1: Concat()(up1, down1)
+conv1: Conv2d(16, 1, 3, padding=1)
+"""
+
+
+def test_a_unet_names_the_layer_that_brings_it() -> None:
+    assert ca.overlap(ca.parse_network(UNET.format(4, 1))).uniform
+    found = ca.overlap(ca.parse_network(UNET.format("3, output_padding=1", 1)))
+    assert found.side == "output"
+    assert not found.uniform
+    assert found.period == (4, 4)
+    assert {(each.brought_by, each.cured_by) for axis in found.frequencies for each in axis} == {("up2", None)}
+    assert {repair.node for repair in found.repairs} == {"up2"}
+    ((left, right), _), counts = (
+        found.border,
+        ca.overlap(ca.parse_network(UNET.format("3, output_padding=1", 1)), 64).counts,
+    )
+    assert counts is not None
+    assert all(counts[0][at] == found.interior[0][at % 4] for at in range(left, 64 - right))
+
+
+def test_a_unet_whose_skips_are_matched() -> None:
+    matched = UNET.format(4, 1).replace(
+        "join1: Concat()(up1, down1)", "fit: MatchSize()(up1, down1); join1: Concat()(fit, down1)"
+    )
+    net = ca.parse_network(matched)
+    assert ca.overlap(net).uniform
+    assert ca.overlap(net, 16).counts is not None
+    with pytest.raises(ca.ShapeError, match=r"fit.*meets 12x12 and 13x13: how it matches them is not known"):
+        ca.overlap(net, 13)
 
 
 # Single facts --------------------------------------------------------------------------------------------------------
@@ -441,7 +679,11 @@ def test_a_layer_without_a_pattern_is_refused(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: Conv2d(1, 1, 3); b: ReLU()(input); Add()(a, b)", r"branches at b .*, which reads input: ask for a chain"),
+        ("a: ReLU(); b: Tanh()(input); Add()(a, b)", "no layer at its end that upsamples, and none at its start"),
+        (
+            "Conv2d(1, 1, 3); ConvTranspose2d(1, 1, 3, 2); a: MaxPool2d(2); b: Tanh(); Add()(a, b)",
+            "upsamples in front of",
+        ),
         ("up: ConvTranspose2d(1, 1, 3, stride=2); MaxPool2d(2)", r"up .* upsamples in front of .*MaxPool2d"),
         ("Linear(2, 3)", "no layer at its end that upsamples"),
         ("ConvTranspose1d(1, 1, 3, stride=70000)", "multiply to 70000: at most 65536 are followed"),

@@ -1,0 +1,321 @@
+"""convarith overlap: is a layer's output hit evenly, or its gradient; why not, and what would be even."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from math import isfinite, prod
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convarith.errors import ConvarithError, ParameterError
+from convarith.layer import Layer
+from convarith.network import Network, Node
+from convarith.overlapping import Overlap
+from convarith.overlapping import overlap as overlap_of
+from convarith.values import read_sizes, times
+from convarith_cli import networks
+from convarith_cli.answer import Answer, Block, Facts, Grid, Table
+from convarith_cli.options import LAYER_HELP, Json, command_app, complete_kind, layer_options, read_layer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from convarith.artefacts import Artefact, Ranking
+    from convarith.overlap_stack import Frequency
+
+app = command_app()
+
+WIDEST = 24
+"""Columns and rows of a map that is shown whole."""
+
+EXAMPLES = """
+\b
+Examples:
+  convarith overlap conv-transpose -k 3 -s 2 -i 4x4
+  convarith overlap "nn.ConvTranspose2d(64, 32, 5, stride=2, padding=2, output_padding=1)"
+  convarith overlap "Conv2d(64, 128, 1, stride=2)" -i 8 --plot overlap.png
+  convarith overlap decoder.txt --weights decoder.safetensors
+  convarith overlap models.py:UNet -i 3x224x224 --markdown
+"""
+
+
+@app.command(epilog=EXAMPLES)
+@layer_options
+def overlap(
+    given: dict[str, Any],
+    layer: Annotated[
+        str,
+        typer.Argument(
+            metavar="[LAYER|NETWORK]", help=f"{LAYER_HELP} Or a network: {networks.NETWORK_HELP[:1].lower()}"
+            f"{networks.NETWORK_HELP[1:]}", autocompletion=complete_kind, show_default=False,
+        ),
+    ] = "conv-transpose",
+    input_size: Annotated[
+        str | None,
+        typer.Option(
+            "--input", "-i", metavar="SIZE", show_default=False,
+            help="Input size: 28, or 28x30 one an axis; of a network also its shape, 3x28x28.",
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", show_default=False,
+            help="A checkpoint (.safetensors, .pt, .pth): which layers' weights make a pattern, strongest first.",
+        ),
+    ] = None,
+    plot: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Draw the counts and their spectrum: .png, .svg, .pdf.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Markdown, for a README or a paper.")] = False,
+) -> Answer:  # fmt: skip
+    """How often each output is hit.
+
+    Of a transposed convolution, another layer that upsamples, or a network of them; of convolutions and pools, how
+    often the gradient of each input is. The verdict, why, the counts as a map, and layers of the same sizes that are
+    even. With weights the list of layers whose kernels make a pattern.
+    """
+    sizes = None if input_size is None else read_sizes(input_size, "--input")
+    subject: Layer | Network
+    module: nn.Module | None = None
+    if (networks.is_network(layer) or os.sep in layer.partition("(")[0]) and not given:
+        shape = sizes if sizes is not None and len(sizes) > 2 else None
+        module = networks.read_module(layer) if networks.is_code(layer) else None
+        subject = networks.read_network(layer, shape) if module is None else networks.network_of(module, shape)
+        sizes = None if sizes is None else _spatial(sizes, len(overlap_of(subject).axes))
+    else:
+        subject = read_layer(layer, given)
+    found = overlap_of(subject, sizes if sizes is None or len(sizes) > 1 else sizes[0])
+    if sizes is not None and len(sizes) == 1 and getattr(subject, "kind", "") != "fold":
+        sizes *= len(found.axes)
+    ranking = _ranking(subject, module, weights)
+    data = _data(found, sizes, ranking)
+    blocks = [_title(found), *_why(found), *_map(found), _facts(found), *_repairs(found), *_weighted(ranking)]
+    if plot is not None:
+        from convarith_gallery.overlap_plot import picture
+        from convarith_gallery.whole_file import write_whole
+
+        write_whole(plot, picture(found, plot))
+        blocks.append(f"The picture is in {plot}.")
+    return Answer(data, blocks, as_json=as_json, as_markdown=as_markdown)
+
+
+def _spatial(sizes: tuple[int, ...], axes: int) -> tuple[int, ...]:
+    """The sizes without the channels."""
+    return sizes[1:] if len(sizes) == axes + 1 else sizes
+
+
+def _ranking(subject: Layer | Network, module: nn.Module | None, weights: str | None) -> Ranking | None:
+    """The list of layers whose weights make a pattern: those of a checkpoint, or a module's own."""
+    from convarith.artefacts import read_checkpoint, strengths
+
+    if weights is not None:
+        network = subject if isinstance(subject, Network) else Network((Node(subject.name, subject),))
+        return strengths(network, read_checkpoint(weights))
+    return None if module is None else strengths(module)
+
+
+# The text ------------------------------------------------------------------------------------------------------------
+
+
+def _title(found: Overlap) -> str:
+    subject = found.subject
+    count = len(subject.nodes) if isinstance(subject, Network) else 0
+    name = f"{count} layer{'s' if count != 1 else ''}" if isinstance(subject, Network) else str(subject)
+    verdict = "even" if found.uniform else "uneven"
+    if found.side == "gradient":
+        verdict += " gradient"
+    if found.hole_fraction:
+        what = "inputs get no gradient" if found.side == "gradient" else "outputs are never hit"
+        return f"{verdict}: {name}, {found.hole_fraction} of the {what}"
+    return f"{verdict}: {name}" if found.uniform else f"{verdict}: {name}, contrast {_against(found.contrast)}"
+
+
+def _against(contrast: Fraction | None) -> str:
+    return "-" if contrast is None else f"{contrast.numerator} : {contrast.denominator}"
+
+
+def _why(found: Overlap) -> list[Block]:
+    """The reason; of a network a table of what each layer brings."""
+    if not any(found.frequencies):
+        return [found.why]
+    seen: dict[tuple[Frequency, ...], list[int]] = {}
+    for axis, each in enumerate(found.frequencies):
+        seen.setdefault(each, []).append(axis)
+    rows = []
+    for each, axes in seen.items():
+        told: dict[tuple[str, str | None], list[str]] = {}
+        for frequency in each:
+            told.setdefault((frequency.brought_by, frequency.cured_by), []).append(str(frequency.cycles))
+        where = "all" if len(seen) == 1 else ", ".join(map(str, axes))
+        rows += [(brings, _some(cycles), cure or "nothing", where) for (brings, cure), cycles in told.items()]
+    return [Table(("layer", "brings cycles a position", "cured by", "axes"), rows)]
+
+
+def _some(cycles: list[str]) -> str:
+    return ", ".join(cycles) if len(cycles) <= 6 else f"{len(cycles)} from {cycles[0]} to {cycles[-1]}"
+
+
+def _map(found: Overlap) -> list[Block]:
+    """All counts where they are few, else one period of the inner ones."""
+    small = found.counts is not None and all(len(counts) <= WIDEST for counts in found.counts)
+    axes = found.counts if small and found.counts is not None else found.interior
+    what = "output" if found.side == "output" else "input"
+    size = times(len(counts) for counts in axes)
+    head = (
+        f"How often each of the {size} {what}s is hit:" if small else f"How often the {what}s inside are hit, {size}:"
+    )
+    if not small and found.uniform:
+        head = f"Every {what} inside is hit equally often:"
+    if len(axes) == 2:
+        rows = [line[:WIDEST] for line in found.grid(inside=not small)[:WIDEST]]
+    else:
+        rows = [list(counts[:WIDEST]) for counts in axes]
+    if len(axes) > 2:
+        how = "the counts multiply" if found.separable else "by itself"
+        head = head.replace(":", f", axis by axis ({how}):")
+    values = sorted({count for row in rows for count in row} - {0})
+    width = max(map(len, rows))
+    cells = [[*map(str, row), *[""] * (width - len(row))] for row in rows]
+    colours = [[values.index(count) if count else None for count in row] + [None] * (width - len(row)) for row in rows]
+    cut = any(len(counts) > WIDEST for counts in axes)
+    return [head + f" (the first {WIDEST})" * cut, Grid(cells, colours)]
+
+
+def _facts(found: Overlap) -> Facts:
+    span = str(found.min) if found.min == found.max else f"{found.min} to {found.max}"
+    facts = [("counts", span + (", borders included" if found.counts else " inside"))]
+    facts.append(("period", times(found.period)))
+    border = _border(found)
+    if border is None:
+        facts.append(("border", "no input that is taken is large enough to tell it"))
+    else:
+        texts = [f"{left} and {right}" for left, right in border]
+        facts.append(("border", texts[0] if len(set(texts)) == 1 else "; ".join(texts)))
+    if found.counts is not None:
+        total = prod(map(len, found.counts))
+        missed = total - prod(sum(map(bool, counts)) for counts in found.counts)
+        if missed and found.separable:
+            facts.append(("never hit", f"{missed:,} of {total:,}"))
+    shares = _shares(found)
+    if shares is not None:
+        ends = [(min(each), max(each)) for each in shares]
+        least, most = (prod((end[at] for end in ends), start=Fraction(1)) for at in (0, 1))
+        facts.append(("gradient", f"{least} to {most} of each output's" if least != most else f"{most} everywhere"))
+    return Facts(facts)
+
+
+def _border(found: Overlap) -> tuple[tuple[int, int], ...] | None:
+    try:
+        return found.border
+    except ParameterError:
+        return None
+
+
+def _shares(found: Overlap) -> tuple[tuple[Fraction, ...], ...] | None:
+    if found.counts is None:
+        return None
+    try:
+        return found.shares
+    except ConvarithError:
+        return None
+
+
+def _repairs(found: Overlap) -> list[Block]:
+    """Layers to put in the place of uneven ones."""
+    if not found.repairs:
+        return []
+    rows = [
+        (f"{repair.node} {repair.name}".strip(), "; ".join(map(str, repair.layers)), repair.text)
+        for repair in found.repairs
+    ]
+    return [
+        "Even, of the same size for every input:",
+        Facts([(name, f"{layers}\n{text}") for name, layers, text in rows]),
+    ]
+
+
+def _weighted(ranking: Ranking | None) -> list[Block]:
+    if ranking is None:
+        return []
+    blocks: list[Block] = []
+    if ranking.artefacts:
+        columns = ("layer", "", "pattern of", "over the signal", "dB", "worst channel", "white noise")
+        rows = [
+            (each.name, str(each.layer), each.side, f"{each.strength:.3g}", f"{each.decibels:.1f}",
+             str(each.worst_channel), f"{each.noise_contrast:.3g} : 1")
+            for each in ranking.artefacts
+        ]  # fmt: skip
+        blocks += ["What the weights make of constant inputs, strongest first:", Table(columns, rows, columns[3:])]
+    else:
+        blocks.append("No layer with weights moves by more than 1: no pattern comes of them.")
+    lines = [(name, why) for name, why in ranking.missing.items()]
+    if lines:
+        blocks += ["Layers without weights:", Facts(lines)]
+    if ranking.unused:
+        blocks.append(f"Weights of no layer here: {', '.join(ranking.unused)}.")
+    return blocks
+
+
+# The document --------------------------------------------------------------------------------------------------------
+
+
+def _data(found: Overlap, sizes: Sequence[int] | None, ranking: Ranking | None) -> dict[str, Any]:
+    border, shares = _border(found), _shares(found)
+    return {
+        "subject": str(found.subject),
+        "side": found.side,
+        "input_size": None if sizes is None else list(sizes),
+        "uniform": found.uniform,
+        "why": found.why,
+        "counts": None if found.counts is None else [list(counts) for counts in found.counts],
+        "interior": [list(counts) for counts in found.interior],
+        "period": list(found.period),
+        "holes": found.holes,
+        "hole_fraction": float(found.hole_fraction),
+        "contrast": None if found.contrast is None else float(found.contrast),
+        "min": found.min,
+        "max": found.max,
+        "border": None if border is None else [list(ends) for ends in border],
+        "shares": None if shares is None else [[str(share) for share in each] for each in shares],
+        "frequencies": [
+            [
+                {"cycles": str(each.cycles), "brought_by": each.brought_by, "cured_by": each.cured_by}
+                for each in frequencies
+            ]
+            for frequencies in found.frequencies
+        ],
+        "repairs": [
+            {"name": each.name, "replaces": each.node or None, "layers": [str(layer) for layer in each.layers]}
+            for each in found.repairs
+        ],
+        "weights": None if ranking is None else {
+            "artefacts": [_artefact(each) for each in ranking.artefacts],
+            "missing": ranking.missing,
+            "unused": ranking.unused,
+        },
+    }  # fmt: skip
+
+
+def _artefact(artefact: Artefact) -> dict[str, Any]:
+    return {
+        "name": artefact.name,
+        "layer": str(artefact.layer),
+        "side": artefact.side,
+        "strength": _finite(artefact.strength),
+        "decibels": _finite(artefact.decibels),
+        "noise_contrast": _finite(artefact.noise_contrast),
+        "worst_channel": artefact.worst_channel,
+        "phases": list(artefact.power.shape),
+        "spectrum": [_finite(float(each)) for each in artefact.spectrum.ravel()],
+    }
+
+
+def _finite(number: float) -> float | None:
+    """JSON has no infinity."""
+    return number if isfinite(number) else None
