@@ -1,4 +1,4 @@
-"""Draws the README's picture: `python docs/pictures.py` writes docs/trace.svg."""
+"""Draws the README's pictures: `python docs/pictures.py` writes docs/*.svg."""
 
 import io
 import os
@@ -6,6 +6,9 @@ from pathlib import Path
 
 from convarith_cli.answer import Answer, write_rich
 from convarith_cli.main import answer
+from convarith_gallery.encoding import save
+from convarith_gallery.scenes import scene
+from convarith_gallery.whole_file import write_whole
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
@@ -38,9 +41,21 @@ SVG = """<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" 
 """
 
 
+SCENES = ("padding_strides", "output_padding", "overlap_uneven", "matrix")
+"""The scenes that the README shows, drawn for light and dark pages."""
+
+
 def main() -> None:
-    """Write the picture beside this file."""
+    """Write the pictures beside this file."""
     os.chdir(Path(__file__).parent.parent)
+    draw_trace()
+    for name in SCENES:
+        saved = save(scene(name).film(), f"docs/{name}.svg", theme="auto")
+        print(f"{saved.path}: {saved.bytes:,} bytes")
+
+
+def draw_trace() -> None:
+    """A terminal with the table of a network."""
     console = Console(record=True, width=112, file=io.StringIO(), force_terminal=True, highlight=False)
     console.print(f"[bold green]$[/] convarith {' '.join(COMMAND)}\n")
     outcome = answer(COMMAND)
@@ -48,9 +63,7 @@ def main() -> None:
     write_rich(outcome.blocks, console)
     picture = console.export_svg(title="convarith trace of an autoencoder", theme=THEME, code_format=SVG, unique_id="c")
     target = Path("docs/trace.svg")
-    draft = target.with_suffix(".tmp")
-    draft.write_text("\n".join(line.rstrip() for line in picture.splitlines()) + "\n", encoding="utf-8")
-    draft.replace(target)
+    write_whole(str(target), "\n".join(line.rstrip() for line in picture.splitlines()) + "\n")
     print(f"{target}: {target.stat().st_size:,} bytes")
 
 

@@ -29,6 +29,14 @@ def printed(command: str, capsys: pytest.CaptureFixture[str]) -> str:
     return captured.out + captured.err
 
 
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with the README's own files, where a command may write."""
+    (tmp_path / "docs").symlink_to(README.parent / "docs")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("folder")
 def test_every_command_prints_what_is_shown(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> None:
     text = README.read_text(encoding="utf-8")
     shown = blocks("console")

@@ -19,6 +19,10 @@ COMMANDS = {
     "solve": "The inverse: inputs for an output, or parameters between two sizes.",
     "trace": "A network layer by layer, its size for every input, and what comes back unchanged.",
     "mirror": "The decoder of an encoder: a table beside it, and PyTorch code that runs.",
+    "matrix": "The matrix of a layer: its bands, its product, its rank and what it can amplify.",
+    "overlap": "How often each output is hit: checkerboards, why, and even layers of the same size.",
+    "animate": "A layer, a network or a named scene as a picture that moves: gif, svg, webp, mp4, ...",
+    "gallery": "Every scene as a picture, and a page to play with them.",
     "verify": "This arithmetic against the installed torch, layer by layer.",
 }
 """Every command and its line in the overview; its module is loaded when the command runs."""

@@ -25,6 +25,7 @@ COLUMNS = ("what", "A", "B", "A takes", "B takes", "ratio", "asked for", "")
 
 def all_comparisons() -> list[Comparison]:
     """Every subject's comparisons."""
+    import drawing
     import matrices
     import mirroring
     import networks
@@ -32,7 +33,7 @@ def all_comparisons() -> list[Comparison]:
     import sizing
     import starting
 
-    subjects = (starting, sizing, networks, mirroring, overlaps, matrices)
+    subjects = (starting, sizing, networks, mirroring, overlaps, matrices, drawing)
     return [comparison for subject in subjects for comparison in subject.comparisons()]
 
 

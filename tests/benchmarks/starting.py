@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import gettempdir
 
 from comparing import Comparison, Side, process
 
@@ -20,16 +22,18 @@ def convarith(*arguments: str) -> Side:
     """The installed command, or the module where the command is not installed beside this interpreter."""
     script = Path(sys.executable).with_name("convarith")
     command = (str(script),) if script.exists() else (sys.executable, "-m", "convarith_cli")
-    label = " ".join(Path(word).name if word.endswith(".txt") else word for word in arguments)
+    label = " ".join(Path(word).name if word.endswith((".txt", ".gif")) else word for word in arguments)
     return process(f"convarith {label}", *command, *arguments)
 
 
 def comparisons() -> list[Comparison]:
-    """shape and solve against both, trace against bare Python."""
+    """shape and solve against both, trace and a picture of nine frames against bare Python."""
     shape = convarith("shape", "--kernel", "3", "--stride", "2")
     solve = convarith("solve", "conv", "-i", "28", "-o", "14")
     trace = convarith("trace", str(AUTOENCODER), "-i", "1x28x28")
+    picture = convarith("animate", "conv", "-i", "5", "-k", "3", "-o", os.path.join(gettempdir(), "conv.gif"))
     found = [
+        Comparison("animate-start", picture, BARE, at_most=15),
         Comparison("shape-start", shape, BARE, at_most=8),
         Comparison("solve-start", solve, BARE, at_most=8),
         Comparison("trace-start", trace, BARE, at_most=10),

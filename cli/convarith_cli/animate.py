@@ -1,0 +1,214 @@
+"""convarith animate: a layer, a network or a named scene as a picture that moves."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convarith.errors import ParameterError
+from convarith.values import nearest, read_sizes
+from convarith_cli.answer import Answer, Facts
+from convarith_cli.networks import is_network, read_network
+from convarith_cli.numbers import flat, read_rows
+from convarith_cli.options import Json, command_app, kind_of, layer_options, read_layer
+
+if TYPE_CHECKING:
+    from convarith_gallery.film import Film
+
+app = command_app()
+
+EXAMPLES = """
+\b
+Examples:
+  convarith animate conv-transpose -i 4 -k 3 -s 2 -p 1 --output-padding 1 -o up.gif
+  convarith animate conv -i 5 -k 3 --values "1..25" --weight "0,1,0;1,2,1;0,1,0" -o conv.svg
+  convarith animate "Conv2d(2, 1, 3, groups=1)" -i 2x5x5 --style slanted --theme dark -o channels.webp
+  convarith animate conv-transpose -i 3 -k 3 -s 2 --view overlap -o overlap.png --sheet 3
+  convarith animate padding_strides_odd -o odd.apng
+  convarith animate encoder.txt -i 1x28x28 --view field -o field.mp4
+"""
+PROGRESS_FROM = 200
+"""A film of so many frames shows a bar while it is written."""
+
+
+@app.command(epilog=EXAMPLES)
+@layer_options
+def animate(
+    given: dict[str, Any],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="SCENE|LAYER|NETWORK", show_default=False,
+            help="A scene's name (--list shows them), a layer as `shape` takes it, or a network as `trace` takes it.",
+        ),
+    ] = "conv",
+    input_size: Annotated[
+        str | None,
+        typer.Option(
+            "--input", "-i", metavar="SIZE", show_default=False, help="Input: 4, 4x6, or 2x4x6 with channels first."
+        ),
+    ] = None,
+    view: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VIEW", show_default=False,
+            help="slide, matrix; of a transposed convolution also scatter, zero-insert, overlap, together; "
+            "of a network hourglass, field.",
+        ),
+    ] = None,
+    values: Annotated[
+        str | None, typer.Option(metavar="NUMBERS", help='The input: "1..16", or "1,2;3,4".', show_default=False)
+    ] = None,
+    weight: Annotated[
+        str | None, typer.Option(metavar="NUMBERS", help='The kernel: "0,1;2,3".', show_default=False)
+    ] = None,
+    numbers: Annotated[bool, typer.Option("--numbers", help="Show numbers, small ones if none are given.")] = False,
+    style: Annotated[
+        str | None, typer.Option(metavar="STYLE", help="flat, or slanted: maps as planes.", show_default=False)
+    ] = None,
+    theme: Annotated[str, typer.Option(metavar="THEME", help="light or dark; for an .svg also auto.")] = "light",
+    scale: Annotated[int, typer.Option(metavar="N", help="Pixels a point.")] = 2,
+    seconds: Annotated[float, typer.Option(metavar="S", help="How long a step is shown.")] = 0.6,
+    hold: Annotated[float, typer.Option(metavar="S", help="How long the last step is shown.")] = 2.0,
+    loops: Annotated[int, typer.Option(metavar="N", help="How often it plays; 0 never ends.")] = 0,
+    frame: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="One step as a still picture: 1 the first, -1 the last.", show_default=False),
+    ] = None,
+    sheet: Annotated[
+        int | None, typer.Option(metavar="COLUMNS", help="All steps on one sheet, for print.", show_default=False)
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", show_default=False,
+                     help="A .gif, .png, .apng, .webp, .svg or .mp4; NAME.gif if left out."),
+    ] = None,
+    list_scenes: Annotated[bool, typer.Option("--list", help="List the scenes.")] = False,
+    as_json: Json = False,
+) -> Answer:  # fmt: skip
+    """A picture that moves, of your own numbers.
+
+    Sizes are computed, labels and formula are on it, and a text for those who cannot see it comes with it.
+    """
+    if list_scenes:
+        return _list()._replace(as_json=as_json)
+    film, name = _film(what, given, input_size, view, values, weight, numbers, style)
+    path = output or f"{name}.gif"
+    still = None if frame is None else _frame(frame, len(film.frames))
+    from convarith_gallery.encoding import save
+
+    with _bar(len(film.frames)) as progress:
+        saved = save(
+            film, path, theme=theme, scale=scale, seconds=seconds, hold=hold, loops=loops, frame=still, sheet=sheet,
+            progress=progress,
+        )  # fmt: skip
+    data = {
+        "file": saved.path, "title": film.title, "alt": film.alt, "steps": list(film.captions),
+        "frames": saved.frames, "bytes": saved.bytes, "width": saved.width, "height": saved.height,
+    }  # fmt: skip
+    size = f"{saved.width} x {saved.height}, {saved.bytes:,} bytes"
+    shown = f"{saved.frames:,} frame{'s' if saved.frames != 1 else ''}, {size}"
+    return Answer(
+        data, [f"{saved.path}: {film.title}", Facts([("file", shown), ("alt text", film.alt)])], as_json=as_json
+    )
+
+
+def _film(
+    what: str, given: dict[str, Any], size: str | None, view: str | None, values: str | None, weight: str | None,
+    numbers: bool, style: str | None,
+) -> tuple[Film, str]:  # fmt: skip
+    """The film of the question, and a name for its file."""
+    from convarith_gallery.showing import film_of_layer, film_of_network
+
+    sizes = None if size is None else read_sizes(size, "--input")
+    if is_network(what) and not given:
+        if sizes is None:
+            raise ParameterError("a network needs the shape that enters it: give it as -i 1x28x28")
+        if values or weight or numbers:
+            raise ParameterError("a network is shown without numbers: leave --values, --weight and --numbers out")
+        return film_of_network(read_network(what, sizes), sizes, view, style or "flat"), "network"
+    if _is_scene(what):
+        from convarith_gallery.scenes import scene
+
+        found = scene(what)
+        flags = {
+            "-i": size,
+            "--view": view,
+            "--values": values,
+            "--weight": weight,
+            "--numbers": numbers,
+            "a layer's options": given,
+        }
+        extra = [flag for flag, value in flags.items() if value]
+        if extra:
+            raise ParameterError(
+                f"the scene {found.name} has its own numbers: leave {', '.join(extra)} out, or name a layer"
+            )
+        return found.film(style), found.name
+    from convarith_gallery.views.subject import Subject
+
+    layer = read_layer(what, given)
+    if sizes is None:
+        raise ParameterError(f"{layer} needs an input: give its size, as in -i 5 or -i 5x7")
+    if layer.ndim is None and len(sizes) == 1:
+        sizes *= 2
+    subject = Subject.of(
+        layer, sizes, None if values is None else flat(read_rows(values, "--values")),
+        None if weight is None else flat(read_rows(weight, "--weight")), numbers or None,
+    )  # fmt: skip
+    return film_of_layer(subject, view, style or "flat"), layer.kind
+
+
+def _is_scene(what: str) -> bool:
+    """Does the word name a scene? Raises ParameterError for one that names nothing, with the nearest of all."""
+    if not re.fullmatch(r"[\w-]+", what):
+        return False
+    try:
+        kind_of(what)
+    except ParameterError as error:
+        from convarith_gallery.scenes import scenes
+
+        from convarith.catalogue import KINDS, all_names
+
+        if what in all_names():
+            return False
+        if what.replace("-", "_") not in scenes():
+            raise ParameterError(f"unknown scene or layer {what!r}: {nearest(what, [*scenes(), *KINDS])}") from error
+        return True
+    return False
+
+
+def _frame(number: int, count: int) -> int:
+    """A step counted from 1, or from the end, as one counted from 0."""
+    if number == 0 or not -count <= number <= count:
+        raise ParameterError(f"--frame is {number}: the steps are 1 to {count}, or -1 for the last")
+    return number - 1 if number > 0 else number
+
+
+def _list() -> Answer:
+    from convarith_gallery.scenes import scenes
+
+    from convarith_cli.answer import Table
+
+    rows = [(each.name, each.group, each.text) for each in scenes().values()]
+    data = {"scenes": [dict(zip(("name", "group", "text"), row, strict=True)) for row in rows]}
+    return Answer(data, [f"{len(rows)} scenes", Table(("scene", "group", "what it shows"), rows)])
+
+
+@contextmanager
+def _bar(frames: int) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on a terminal, for a film that takes a while."""
+    if frames < PROGRESS_FROM or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("drawing", total=frames)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,1 @@
+"""What each step of a picture shows: one pure function a view."""

@@ -1,0 +1,76 @@
+"""The overlap count building up: every input adds one to each output that its kernel hits."""
+
+from __future__ import annotations
+
+from convarith.errors import ParameterError
+from convarith.overlapping import overlap
+from convarith.transposed import ConvTranspose
+from convarith_gallery.reads import Index
+from convarith_gallery.story import Area, Cell, Place, Step, Story
+from convarith_gallery.views.scattering import landings_of
+from convarith_gallery.views.sliding import areas, position, size_text
+from convarith_gallery.views.subject import Sheet, Subject
+
+LEVELS = 5
+"""Colours for counts, from the smallest above 0 to the largest."""
+
+
+def tell(subject: Subject) -> Story:
+    """One step an input: how often each output has been hit by then. The last caption is the verdict.
+
+    Raises ParameterError for another layer than a transposed convolution, the one that can hit unevenly.
+
+    >>> import convarith as ca
+    >>> story = tell(Subject.of(ca.ConvTranspose(kernel_size=3, stride=2, ndim=1), (3,)))
+    >>> [cell.text for cell in list(story.steps[-1].keeps.values())], story.remarks[0]
+    (['2', '1', '1'], 'uneven: stride 2 does not divide kernel_size 3: counts of 1 and 2')
+    """
+    layer = subject.layer
+    if not isinstance(layer, ConvTranspose):
+        raise ParameterError(f"{layer} hits every output once: ask for the overlap of a conv-transpose")
+    landings = landings_of(subject)
+    found = overlap(layer, subject.shape[1:])
+    inputs = Sheet("input", 1, (0,) * (len(subject.shape) - 1), subject.shape[1:])
+    outputs = Sheet("output", 1, inputs.low, subject.output[1:], inputs.end)
+    panels = inputs.panels({inputs.place(index): Cell("input") for index in inputs.indices()})
+    panels += outputs.panels({outputs.place(index): Cell("empty", "0") for index in outputs.indices()})
+    counts: dict[Index, int] = {}
+    steps = []
+    for source in inputs.indices():
+        hit = [target for target in landings.get(source, {}) if target[0] == 0 and _inside(target, subject.output)]
+        keeps: dict[Place, Cell] = {}
+        marks = {inputs.place(source): Cell("kernel", heavy=True)}
+        for target in hit:
+            counts[target] = counts.get(target, 0) + 1
+            cell = Cell(level(counts[target], found.max), str(counts[target]))
+            keeps[outputs.place(target)] = cell
+            marks[outputs.place(target)] = cell._replace(heavy=True)
+        panel, row, column = inputs.place(source)
+        landed = areas([outputs.place(target) for target in hit])
+        links = tuple((Area(panel, row, column, row + 1, column + 1), area) for area in landed)
+        caption = f"input {position(source, 1)} hits {len(hit)} output{'s' if len(hit) != 1 else ''}"
+        steps.append(Step(marks, keeps, caption, links))
+    verdict = ("even" if found.uniform else "uneven") + f": {found.why}"
+    contrast = f"inside, the most hit output is hit {found.contrast} times as often as the least"
+    remarks = (verdict, contrast) if found.contrast not in (None, 1) else (verdict,)
+    groups = {
+        "input": f"input {size_text((1, *subject.shape[1:]))}",
+        "output": f"how often each of {size_text((1, *subject.output[1:]))} outputs is hit",
+    }
+    title = f"Overlap: {size_text((1, *subject.shape[1:]))} → {size_text((1, *subject.output[1:]))}"
+    return Story(title, groups, panels, tuple(steps), subject.formula, str(layer), remarks, ("→",))
+
+
+def level(number: int, most: int) -> str:
+    """The role of a count: five levels up to the most.
+
+    >>> [level(number, 4) for number in range(5)]
+    ['empty', 'level1', 'level2', 'level4', 'level5']
+    """
+    if number == 0:
+        return "empty"
+    return f"level{1 if most == 1 else 1 + round((number - 1) * (LEVELS - 1) / (most - 1))}"
+
+
+def _inside(target: Index, output: tuple[int, ...]) -> bool:
+    return all(0 <= at < size for at, size in zip(target[1:], output[1:], strict=True))

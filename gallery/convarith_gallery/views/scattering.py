@@ -1,0 +1,137 @@
+"""A transposed convolution as it is computed: every input adds its kernel, times its value, to the output."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+from convarith.transposed import ConvTranspose
+from convarith_gallery.reads import Index, Number, reads, term_value
+from convarith_gallery.story import Area, Cell, Place, Step, Story
+from convarith_gallery.views.sliding import areas, position, size_text, title_of
+from convarith_gallery.views.subject import Sheet, Subject, weight_shape, written
+
+
+def tell(subject: Subject) -> Story:
+    """One step an input: where its kernel lands, what each place then holds, what the padding cuts off.
+
+    >>> import convarith as ca
+    >>> story = tell(Subject.of(ca.ConvTranspose(kernel_size=2, ndim=1), (2,), [1, 2], [3, 4]))
+    >>> [step.caption for step in story.steps]
+    ['input 0: 1 times the kernel', 'input 1: 2 times the kernel']
+    """
+    layer = subject.layer
+    assert isinstance(layer, ConvTranspose)
+    landings = landings_of(subject)
+    inputs = Sheet.of("input", subject.shape)
+    shape = weight_shape(layer, subject.shape)
+    assert shape is not None
+    kernel = Sheet.of("kernel", shape[1:], inputs.end)
+    outputs = _whole_output(subject, layer, kernel.end)
+    panels = inputs.panels({
+        inputs.place(index): Cell("input", subject.text(subject.values[index])) for index in inputs.indices()
+    })  # fmt: skip
+    panels += kernel.panels(_kernel_cells(subject, kernel, 0))
+    panels += outputs.panels({outputs.place(index): _output_cell(subject, index, None) for index in outputs.indices()})
+    sums: dict[Index, Number] = {}
+    steps = tuple(
+        _step(subject, index, landings.get(index, {}), sums, inputs, kernel, outputs) for index in inputs.indices()
+    )
+    groups = {
+        "input": f"input {size_text(subject.shape)}",
+        "kernel": f"kernel {size_text((1, *kernel.extents))}",
+        "output": f"output {size_text(subject.output)}",
+    }
+    return Story(
+        title_of(subject), groups, panels, steps, subject.formula, str(layer), transposed_remarks(subject), ("∗", "=")
+    )
+
+
+def _whole_output(subject: Subject, layer: ConvTranspose, first: int) -> Sheet:
+    """The output with the ring that the padding cuts off."""
+    low, high = [], []
+    for axis, (size, output) in enumerate(zip(subject.shape[1:], subject.output[1:], strict=True)):
+        cut = layer.at("padding", axis)
+        low.append(-cut)
+        high.append(max(output, layer.at("stride", axis) * (size - 1) + layer.span(axis) - cut))
+    return Sheet("output", subject.output[0], tuple(low), tuple(high), first)
+
+
+def landings_of(subject: Subject) -> dict[Index, dict[Index, Number]]:
+    """Of every input, what it adds to each place of the output, the cropped ring included."""
+    layer = subject.layer
+    assert isinstance(layer, ConvTranspose)
+    found: dict[Index, dict[Index, Number]] = {}
+    axes = range(len(subject.shape) - 1)
+    cut = tuple(layer.at("padding", axis) for axis in axes)
+    whole = replace(layer, padding=0, output_padding=0)
+    for read in reads(whole, subject.shape):
+        channel, *place = read.target
+        target = (channel, *(at - before for at, before in zip(place, cut, strict=True)))
+        for term in read.terms:
+            if term.source is not None:
+                found.setdefault(term.source, {})[target] = term_value(term, subject.values, subject.weight)
+    return found
+
+
+def transposed_remarks(subject: Subject) -> tuple[str, ...]:
+    """What output_padding adds, and the convolution whose shapes these are."""
+    layer = subject.layer
+    assert isinstance(layer, ConvTranspose)
+    names = ("column",) if len(subject.shape) == 2 else ("slice", "row", "column")[4 - len(subject.shape) :]
+    extras = [(layer.at("output_padding", axis), name) for axis, name in enumerate(names)]
+    told = [f"{extra} {name}{'s' if extra > 1 else ''}" for extra, name in extras if extra]
+    sizes = f"{size_text((1, *subject.output[1:]))} → {size_text((1, *subject.shape[1:]))}"
+    back = layer.back(subject.shape[1:])
+    remarks = [f"the transpose of {', then '.join(map(str, back))}: {sizes}"]
+    if told:
+        remarks.append(f"output_padding keeps the last {' and '.join(told)} (op): sums like all others, not zeros")
+    return tuple(remarks)
+
+
+def _kernel_cells(subject: Subject, sheet: Sheet, channel: int) -> dict[Place, Cell]:
+    """The weights that an input channel has."""
+    assert subject.weight is not None
+    return {
+        sheet.place(index): Cell("kernel", subject.text(subject.weight[channel, *index])) for index in sheet.indices()
+    }
+
+
+def _output_cell(subject: Subject, index: Index, number: Number | None) -> Cell:
+    """A place of the whole output: in the ring that the padding cuts off, or kept."""
+    sizes = subject.output[1:]
+    kept = all(0 <= at < size for at, size in zip(index[1:], sizes, strict=True))
+    text = subject.text(number or 0)
+    if not kept:
+        return Cell("lost", text, hatched=True)
+    layer = cast(ConvTranspose, subject.layer)
+    extra = any(
+        at >= size - layer.at("output_padding", axis)
+        for axis, (at, size) in enumerate(zip(index[1:], sizes, strict=True))
+    )
+    return Cell("empty" if number is None else "output", text, "op" if extra else "")
+
+
+def _step(
+    subject: Subject, source: Index, landing: dict[Index, Number], sums: dict[Index, Number],
+    inputs: Sheet, kernel: Sheet, outputs: Sheet,
+) -> Step:  # fmt: skip
+    marks = {inputs.place(source): Cell("kernel", subject.text(subject.values[source]), heavy=True)}
+    if source[0]:
+        marks |= _kernel_cells(subject, kernel, source[0])
+    keeps = {}
+    for target, added in landing.items():
+        sums[target] = sums.get(target, 0) + added
+        cell = _output_cell(subject, target, sums[target])
+        place = outputs.place(target)
+        keeps[place] = cell
+        note = f"+{written(added)}".replace("+−", "−") if subject.numbers else ""
+        marks[place] = Cell("now" if cell.role == "output" else "padding", cell.text, note, heavy=cell.role == "output")
+    value = written(subject.values[source])
+    times_kernel = f"{value} times the kernel" if subject.numbers else "its value times the kernel"
+    links: tuple[tuple[Area, Area], ...] = ()
+    if landing:
+        panel, row, column = inputs.place(source)
+        landed = areas([outputs.place(target) for target in landing])
+        links = tuple((Area(panel, row, column, row + 1, column + 1), area) for area in landed)
+    return Step(marks, keeps, f"input {position(source, subject.shape[0])}: {times_kernel}", links)
