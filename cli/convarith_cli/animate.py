@@ -46,7 +46,7 @@ def animate(
             metavar="SCENE|LAYER|NETWORK", show_default=False,
             help="A scene's name (--list shows them), a layer as `shape` takes it, or a network as `trace` takes it.",
         ),
-    ] = "conv",
+    ] = "",
     input_size: Annotated[
         str | None,
         typer.Option(
@@ -97,7 +97,9 @@ def animate(
     """
     if list_scenes:
         return _list()._replace(as_json=as_json)
-    film, name = _film(what, given, input_size, view, values, weight, numbers, style)
+    if not what and not given:
+        raise ParameterError("name a scene (--list shows them), a layer with its options, or a network, to animate")
+    film, name = _film(what or "conv", given, input_size, view, values, weight, numbers, style)
     path = output or f"{name}.gif"
     still = None if frame is None else _frame(frame, len(film.frames))
     from convarith_gallery.encoding import save

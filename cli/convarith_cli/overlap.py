@@ -83,7 +83,8 @@ def overlap(
     sizes = None if input_size is None else read_sizes(input_size, "--input")
     subject: Layer | Network
     module: nn.Module | None = None
-    if (networks.is_network(layer) or os.sep in layer.partition("(")[0]) and not given:
+    looks_like_file = "(" not in layer and (os.sep in layer or "." in layer)
+    if (networks.is_network(layer) or looks_like_file) and not given:
         shape = sizes if sizes is not None and len(sizes) > 2 else None
         module = networks.read_module(layer) if networks.is_code(layer) else None
         subject = networks.read_network(layer, shape) if module is None else networks.network_of(module, shape)

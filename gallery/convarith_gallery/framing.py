@@ -22,7 +22,7 @@ def framed(body: Film, call: str, formula: Sequence[str] = (), remarks: Sequence
     ['One box', 'Box()', 'o = 1', 'the only one', '1 / 1']
     """
     width = round(max(body.width, LEAST_WIDTH) + 2 * MARGIN)
-    x, y = (width - body.width) / 2, MARGIN + (0 if bare else HEADER)
+    x, y = (width - body.width) // 2, MARGIN + (0 if bare else HEADER)
     items: list[Item | None] = [None if item is None else moved(item, x, y) for item in body.items]
     frames = [
         {number: None if item is None else moved(item, x, y) for number, item in changes.items()}

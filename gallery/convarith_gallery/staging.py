@@ -122,13 +122,13 @@ def _flat(story: Story) -> _Layout:
                 x += JOIN
             label = story.groups[name]
             wide = max(max(len(panel.rows[0]) for _, panel in panels) * side, _text_width(label, 13))
-            top = y + LABEL + (tallest - _height(panels, side)) / 2
+            top = y + LABEL + (tallest - _height(panels, side)) // 2
             fixed.append(Box(x, top - LABEL, wide, LABEL - 4, text=label, size=13, ink="ink"))
             for number, panel in panels:
                 if panel.label:
                     fixed.append(Box(x, top, wide, 16, text=panel.label, size=11, ink="faint"))
                     top += 18
-                left = x + (wide - len(panel.rows[0]) * side) / 2
+                left = x + (wide - len(panel.rows[0]) * side) // 2
                 cells |= _squares(number, panel, left, top, side)
                 top += len(panel.rows) * side + GAP
             x += wide
@@ -161,9 +161,9 @@ def _height(panels: Sequence[tuple[int, Panel]], side: int) -> float:
     return sum(len(panel.rows) * side + (18 if panel.label else 0) + GAP for _, panel in panels) - GAP
 
 
-def _text_width(text: str, size: float) -> float:
+def _text_width(text: str, size: float) -> int:
     """About how wide a text is, for the room it is given."""
-    return len(text) * size * 0.6
+    return ceil(len(text) * size * 0.6)
 
 
 def _slanted(story: Story) -> _Layout:
@@ -172,8 +172,8 @@ def _slanted(story: Story) -> _Layout:
         raise ParameterError("a matrix is no map that could be slanted: take --style flat")
     names = list(story.groups)
     groups = _grouped(story)
-    side = 0.8 * _side(story.panels)
-    tall, slant = side * FLATTENED, side * SLANT
+    side = round(0.8 * _side(story.panels))
+    tall, slant = round(side * FLATTENED), round(side * SLANT)  # whole points: every cell has the same pixels
     cells: dict[Place, Box] = {}
     fixed: list[Box] = []
     rows = [(names[-1], groups[names[-1]]), (names[0], groups[names[0]])]
@@ -182,7 +182,7 @@ def _slanted(story: Story) -> _Layout:
     width = max(widths)
     y = 0.0
     for (name, panels), plane in zip(rows, widths, strict=True):
-        x = label + (width - plane) / 2
+        x = label + (width - plane) // 2
         tallest = max(len(panel.rows) for _, panel in panels) * tall
         fixed.append(Box(0, y + tallest - 20, label, 20, text=story.groups[name], size=13, ink="ink", align="left"))
         for number, panel in panels:
@@ -195,8 +195,8 @@ def _slanted(story: Story) -> _Layout:
                             edge="edge", size=round(side * 0.36, 1), slant=slant,
                         )  # fmt: skip
             x += _plane_width(panel, side, slant) + GAP
-        y += tallest + 2.2 * side
-    return _Layout(cells, fixed, label + width, y - 2.2 * side)
+        y += tallest + 2 * side
+    return _Layout(cells, fixed, label + width, y - 2 * side)
 
 
 def _plane_width(panel: Panel, side: float, slant: float) -> float:
@@ -214,7 +214,7 @@ def _stacked(story: Story) -> _Layout:
     for name, panels in _grouped(story).items():
         fixed.append(Box(0, y + side / 2 - 10, label, 20, text=story.groups[name], size=13, ink="ink", align="left"))
         for number, panel in panels:
-            cells |= _squares(number, panel, label + (widest - len(panel.rows[0])) * side / 2, y, side)
+            cells |= _squares(number, panel, label + (widest - len(panel.rows[0])) * side // 2, y, side)
             y += side + GAP
         y += GAP
     return _Layout(cells, fixed, label + widest * side, y - 2 * GAP)

@@ -99,6 +99,7 @@ def test_the_scenes_are_listed(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("question", "message"),
     [
+        ([], "name a scene (--list shows them), a layer with its options, or a network"),
         (["conv", "-k", "3"], "needs an input: give its size, as in -i 5 or -i 5x7"),
         (["conv", "-k", "7", "-i", "4"], "the kernel spans 7 (k=7) but the padded input is 4"),
         (["padding_strids"], "unknown scene or layer 'padding_strids': did you mean 'padding_strides'"),

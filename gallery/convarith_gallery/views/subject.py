@@ -96,7 +96,7 @@ class Subject:
 
 MOST_CELLS = 20_000
 """A map of more cells is not drawn."""
-_SMALL_VALUES = (3, 1, 2, 0, 2, 1, 0, 3, 1, 3, 2, 2, 0, 1)
+_SMALL_VALUES = (3, 1, 2, 4, 2, 1, 0, 3, 1, 5, 2, 2, 1, 4)
 _SMALL_WEIGHTS = (1, 2, 0, 2, 1, 1, 0, 1, 2)
 
 
