@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,13 +51,10 @@ CALLS: dict[str, list[str]] = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_text(cli: Cli, update_golden: bool, name: str) -> None:
+def test_text(cli: Cli, is_golden: Callable[[str, str], None], name: str) -> None:
     exit_code, out, err = cli(*CALLS[name])
     assert (exit_code, err) == (0, "")
-    golden = GOLDEN / f"{name}.txt"
-    if update_golden:
-        golden.write_text(out, encoding="utf-8")
-    assert out == golden.read_text(encoding="utf-8")
+    is_golden(name, out)
 
 
 def test_every_golden_file_is_one_of_a_test() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,6 @@ from jsonschema import Draft202012Validator
 np = pytest.importorskip("numpy", reason="matrices need numpy")
 sparse = pytest.importorskip("scipy.sparse", reason="matrices need scipy")
 
-GOLDEN = Path(__file__).parent / "golden"
 LECTURE = ["matrix", "-i", "3x3", "--weight", "0,1;2,3"]
 
 CALLS: dict[str, list[str]] = {
@@ -50,12 +50,9 @@ def answered(cli: Cli, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_the_text_is_golden(name: str, cli: Cli, update_golden: bool) -> None:
+def test_the_text_is_golden(name: str, cli: Cli, is_golden: Callable[[str, str], None]) -> None:
     out = answered(cli, *CALLS[name])
-    golden = GOLDEN / f"{name}.txt"
-    if update_golden:
-        golden.write_text(out, encoding="utf-8")
-    assert out == golden.read_text(encoding="utf-8")
+    is_golden(name, out)
 
 
 def test_the_lecture_stands_in_the_text(cli: Cli) -> None:

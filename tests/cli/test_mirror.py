@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +20,6 @@ import pytest
 from command_line import Cli, assert_refused
 from jsonschema import Draft202012Validator
 
-GOLDEN = Path(__file__).parent / "golden"
 ENCODER = "Conv2d(1, 16, 3, stride=2, padding=1); ReLU(); Conv2d(16, 32, 3, stride=2, padding=1)"
 POOLS = "Conv2d(3, 8, 3, padding=1); BatchNorm2d(8); ReLU(); MaxPool2d(3, 2, 1, ceil_mode=True); Conv2d(8, 16, 4, 3)"
 DENSE = "Flatten(); Linear(784, 32); ReLU(); Linear(32, 2)"
@@ -39,13 +39,10 @@ SCHEMA = Draft202012Validator(json.loads((files("convarith_cli") / "schemas" / "
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_the_text_is_golden(name: str, cli: Cli, update_golden: bool) -> None:
+def test_the_text_is_golden(name: str, cli: Cli, is_golden: Callable[[str, str], None]) -> None:
     result = cli(*CALLS[name])
     assert (result.exit_code, result.err) == (0, "")
-    golden = GOLDEN / f"{name}.txt"
-    if update_golden:
-        golden.write_text(result.out, encoding="utf-8")
-    assert result.out == golden.read_text(encoding="utf-8")
+    is_golden(name, result.out)
 
 
 @pytest.mark.parametrize("name", [name for name in CALLS if name != "mirror-markdown"])

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from importlib.resources import files
 from io import StringIO
 from pathlib import Path
@@ -22,7 +23,6 @@ from jsonschema import Draft202012Validator
 
 import convarith as ca
 
-GOLDEN = Path(__file__).parent / "golden"
 UP = "ConvTranspose2d(8, 4, 3, stride=2, padding=1, output_padding=1)"
 STACK = "ConvTranspose2d(16, 8, 3, 2); ReLU(); ConvTranspose2d(8, 4, 3, 2); ReLU(); ConvTranspose2d(4, 1, 4, 2)"
 UNET = (
@@ -56,13 +56,10 @@ def document(cli: Cli, *arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_the_text_is_golden(name: str, cli: Cli, update_golden: bool) -> None:
+def test_the_text_is_golden(name: str, cli: Cli, is_golden: Callable[[str, str], None]) -> None:
     result = cli(*CALLS[name])
     assert (result.exit_code, result.err) == (0, "")
-    golden = GOLDEN / f"{name}.txt"
-    if update_golden:
-        golden.write_text(result.out, encoding="utf-8")
-    assert result.out == golden.read_text(encoding="utf-8")
+    is_golden(name, result.out)
 
 
 @pytest.mark.parametrize("name", [name for name in CALLS if name != "overlap-markdown"])

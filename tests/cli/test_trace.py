@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from jsonschema import Draft202012Validator
 
 import convarith as ca
 
-GOLDEN = Path(__file__).parent / "golden"
 AUTOENCODER = str(Path(__file__).parent.parent.parent / "docs" / "autoencoder.txt")
 UNET = (
     "skip: Conv2d(1, 8, 3, padding=1); MaxPool2d(2); Conv2d(8, 8, 3, padding=1); "
@@ -46,13 +46,10 @@ SCHEMA = Draft202012Validator(json.loads((files("convarith_cli") / "schemas" / "
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_the_text_is_golden(name: str, cli: Cli, update_golden: bool) -> None:
+def test_the_text_is_golden(name: str, cli: Cli, is_golden: Callable[[str, str], None]) -> None:
     result = cli(*CALLS[name])
     assert (result.exit_code, result.err) == (0, "")
-    golden = GOLDEN / f"{name}.txt"
-    if update_golden:
-        golden.write_text(result.out, encoding="utf-8")
-    assert result.out == golden.read_text(encoding="utf-8")
+    is_golden(name, result.out)
 
 
 @pytest.mark.parametrize(
