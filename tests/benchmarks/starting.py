@@ -33,10 +33,10 @@ def comparisons() -> list[Comparison]:
     trace = convarith("trace", str(AUTOENCODER), "-i", "1x28x28")
     picture = convarith("animate", "conv", "-i", "5", "-k", "3", "-o", os.path.join(gettempdir(), "conv.gif"))
     found = [
-        Comparison("animate-start", picture, BARE, at_most=15),
         Comparison("shape-start", shape, BARE, at_most=8),
         Comparison("solve-start", solve, BARE, at_most=8),
         Comparison("trace-start", trace, BARE, at_most=10),
+        Comparison("animate-start", picture, BARE, at_most=15),
     ]
     if find_spec("torch"):
         found += [
