@@ -1,4 +1,4 @@
-"""Doctests that need torch or scipy are skipped where it is not installed."""
+"""Doctests that need torch, scipy or matplotlib are skipped where it is not installed."""
 
 from importlib.util import find_spec
 
@@ -6,8 +6,10 @@ import pytest
 
 NEEDS = {
     "torch": ("pytorch.py", "torch_graph.py", "torch_functions.py", "verification.py"),
-    "scipy": ("matrix.py", "axis_pattern.py"),
+    "scipy": ("matrix.py", "axis_pattern.py", "spectrum.py", "views.py"),
+    "matplotlib": ("figures.py", "matrix_plot.py", "overlap_plot.py"),
 }
+collect_ignore_glob = [] if find_spec("torch") else ["gallery/convarith_gallery/autoencoders/*"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -24,6 +24,9 @@ COMMANDS = {
     "animate": "A layer, a network or a named scene as a picture that moves: gif, svg, webp, mp4, ...",
     "gallery": "Every scene as a picture, and a page to play with them.",
     "verify": "This arithmetic against the installed torch, layer by layer.",
+    "train": "A reference autoencoder on real data: numbers, pictures, a report.",
+    "recipes": "The reference autoencoders that can be trained.",
+    "report": "Every trained recipe in one table, beside its baseline.",
 }
 """Every command and its line in the overview; its module is loaded when the command runs."""
 

@@ -15,6 +15,7 @@ from convarith.layer import Layer
 from convarith.network import Network, Node
 from convarith.overlapping import Overlap
 from convarith.overlapping import overlap as overlap_of
+from convarith.user_code import is_code, network_of, read_module
 from convarith.values import read_sizes, times
 from convarith_cli import networks
 from convarith_cli.answer import Answer, Block, Facts, Grid, Table
@@ -86,8 +87,8 @@ def overlap(
     looks_like_file = "(" not in layer and (os.sep in layer or "." in layer)
     if (networks.is_network(layer) or looks_like_file) and not given:
         shape = sizes if sizes is not None and len(sizes) > 2 else None
-        module = networks.read_module(layer) if networks.is_code(layer) else None
-        subject = networks.read_network(layer, shape) if module is None else networks.network_of(module, shape)
+        module = read_module(layer) if is_code(layer) else None
+        subject = networks.read_network(layer, shape) if module is None else network_of(module, shape)
         sizes = None if sizes is None else _spatial(sizes, len(overlap_of(subject).axes))
     else:
         subject = read_layer(layer, given)

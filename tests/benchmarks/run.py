@@ -32,8 +32,9 @@ def all_comparisons() -> list[Comparison]:
     import overlaps
     import sizing
     import starting
+    import training
 
-    subjects = (starting, sizing, networks, mirroring, overlaps, matrices, drawing)
+    subjects = (starting, sizing, networks, mirroring, overlaps, matrices, drawing, training)
     return [comparison for subject in subjects for comparison in subject.comparisons()]
 
 

@@ -1,0 +1,116 @@
+"""The autoencoder: an encoder from text or from the user's code, its decoder from `convarith.mirror`."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+from convarith.dense import Narrow
+from convarith.errors import ParameterError
+from convarith.mirroring import mirror
+from convarith.network import INPUT, Network, Node
+from convarith.network_text import parse_network
+from convarith.pytorch import to_module
+from convarith.tracing import Trace
+from convarith.user_code import is_code, network_of, read_module
+from convarith_gallery.autoencoders.recipe import Settings
+
+
+class Autoencoder(nn.Module):
+    """An encoder and its mirrored decoder; a code is one row of numbers an image, whatever its shape inside.
+
+    Attributes:
+        network: encoder and decoder as convarith's layers.
+        latent_shape: the shape of one code inside the decoder.
+        probabilities: are the decoder's outputs logits?
+    """
+
+    def __init__(self, settings: Settings, input_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        mirrored = _network(settings.mirrored_layers, input_shape)
+        decoder = mirror(mirrored, input_shape, upsample=settings.upsample, final=settings.final or None)
+        if not decoder.stands_alone:
+            raise ParameterError("the decoder reads more than the code: leave pools with indices out of the encoder")
+        if is_code(settings.encoder):
+            if settings.variational:
+                raise ParameterError("a variational encoder is written as layers with {latent}: code cannot be doubled")
+            self.encoder, encoder = read_module(settings.encoder), mirrored
+        else:
+            encoder = _network(settings.layers, input_shape)
+            self.encoder = _chain(encoder)
+        self.decoder = _chain(decoder.network)
+        self.network = _joined(encoder, decoder.network, decoder.latent_shape[0] if settings.variational else None)
+        self.input_shape = input_shape
+        self.latent_shape = decoder.latent_shape
+        self.variational = settings.variational
+        self.probabilities = settings.likelihood == "bernoulli"
+
+    @property
+    def latent(self) -> int:
+        """How many numbers a code has."""
+        return math.prod(self.latent_shape)
+
+    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and log-variances of a variational code, (N, latent) each."""
+        mean, log_variance = self.encoder(images).flatten(1).float().chunk(2, dim=1)
+        return mean, log_variance
+
+    def codes(self, images: Tensor) -> Tensor:
+        """The codes of images (N, *input_shape): (N, latent); a variational one's mean."""
+        return self.posterior(images)[0] if self.variational else self.encoder(images).flatten(1)
+
+    def outputs(self, codes: Tensor) -> Tensor:
+        """The decoder's last layer for codes (N, latent): (N, *input_shape), logits for the Bernoulli likelihood."""
+        result: Tensor = self.decoder(codes.reshape(-1, *self.latent_shape))
+        return result
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """The images of codes (N, latent): (N, *input_shape)."""
+        outputs = self.outputs(codes)
+        return outputs.sigmoid() if self.probabilities else outputs
+
+    def forward(self, images: Tensor) -> Tensor:
+        """What comes back of images (N, *input_shape) in 0..1."""
+        return self.decode(self.codes(images))
+
+    def trace(self) -> Trace:
+        """The layer table of encoder and decoder."""
+        return self.network.trace((1, *self.input_shape), batched=True)
+
+    @property
+    def training_flops(self) -> int:
+        """FLOPs of one image in training: two a multiply-accumulate, forwards and for both gradients.
+
+        The first layer needs no gradient of its input.
+        """
+        rows = self.trace().rows
+        first = next((row.macs for row in rows if row.macs), 0)
+        return 2 * (3 * sum(row.macs for row in rows) - first)
+
+
+def _network(text: str, input_shape: tuple[int, ...]) -> Network:
+    if is_code(text):
+        return network_of(read_module(text), input_shape)
+    network = parse_network(text)
+    if not network.is_chain:
+        raise ParameterError("a recipe's encoder is a chain of layers: write one with branches as code, my.py:Encoder")
+    return network
+
+
+def _chain(network: Network) -> nn.Module:
+    return nn.Sequential(*(to_module(node.layer) for node in network.nodes))
+
+
+def _joined(encoder: Network, decoder: Network, latent: int | None) -> Network:
+    """Encoder and decoder as one network; the decoder of a variational one reads its first channels, the means."""
+
+    def moved(node: Node, part: str, first: str) -> Node:
+        inputs = tuple(first if name == INPUT else f"{part}.{name}" for name in node.inputs)
+        return Node(f"{part}.{node.name}", node.layer, inputs)
+
+    nodes = [moved(node, "encoder", INPUT) for node in encoder.nodes]
+    if latent is not None:
+        nodes.append(Node("mean", Narrow(start=0, length=latent), (nodes[-1].name,)))
+    last = nodes[-1].name
+    return Network((*nodes, *(moved(node, "decoder", last) for node in decoder.nodes)))

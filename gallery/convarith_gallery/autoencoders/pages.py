@@ -1,0 +1,120 @@
+"""Report pages: one file each, pictures inside, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
+th, td { padding: .2rem .7rem; text-align: left; border-bottom: 1px solid #ddd; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
+img { max-width: 100%; } figure { margin: 1.5rem 0; } figcaption { color: #555; }
+"""
+
+NUMBER_COLUMNS = (
+    "recipe",
+    "variant",
+    "metric",
+    "test",
+    "baseline",
+    "published",
+    "seed",
+    "epochs",
+    "seconds",
+    "verdict",
+)
+
+
+def shown(value: float | None) -> str:
+    """A number as people read it: four digits that count.
+
+    >>> shown(0.014661), shown(104.69), shown(None), shown(12345.6)
+    ('0.01466', '104.7', '', '12346')
+    """
+    if value is None:
+        return ""
+    return f"{value:.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def number_rows(results: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """The one table of every recipe, its columns those of NUMBER_COLUMNS."""
+    return [
+        (
+            metrics["recipe"], number["variant"], number["metric"], shown(number["value"]),
+            f"{shown(number['baseline'])} ({number['baseline_name']})" if number["baseline"] is not None else "",
+            shown(number["published"]), str(number["seed"]), str(number["epochs"]), shown(number["seconds"]),
+            number["verdict"],
+        )
+        for metrics in results
+        for number in metrics["numbers"]
+    ]  # fmt: skip
+
+
+def recipe_page(metrics: dict[str, Any], folder: Path) -> str:
+    """The page of one recipe: its numbers, its pictures, the layers of its model, how it was trained."""
+    parts = [f"<p>{escape(metrics['about'])}</p><p>{escape(metrics['lecture'])}</p><p>{escape(metrics['source'])}</p>"]
+    parts.append(_table(NUMBER_COLUMNS, number_rows([metrics])))
+    for picture in metrics["pictures"]:
+        kind = "gif" if picture["file"].endswith(".gif") else "png"
+        content = b64encode((folder / picture["file"]).read_bytes()).decode()
+        caption = escape(picture["caption"])
+        parts.append(
+            f'<figure><img alt="{caption}" src="data:image/{kind};base64,{content}">'
+            f"<figcaption>{caption}</figcaption></figure>"
+        )
+    for run in metrics["runs"]:
+        parts.append(f"<h2>{escape(run['label'] or metrics['recipe'])}</h2>")
+        parts.append(_table(("", ""), [(name, str(run[key])) for key, name in FACTS.items()]))
+        layers = [tuple(str(layer[key]) for key in LAYER_COLUMNS) for layer in run["layers"]]
+        parts.append(_table(LAYER_COLUMNS, layers))
+        settings = [(name, str(value)) for name, value in run["settings"].items()]
+        parts.append(f"<details><summary>settings</summary>{_table(('setting', 'value'), settings)}</details>")
+    versions = ", ".join(f"{name} {version}" for name, version in metrics["versions"].items())
+    parts.append(f"<p>{escape(versions)}</p>")
+    return _page(metrics["recipe"], parts)
+
+
+FACTS = {
+    "parameters": "parameters",
+    "device": "device",
+    "precision": "precision",
+    "seconds": "seconds of training",
+    "images_per_second": "images a second",
+    "flops_per_step": "FLOPs a step",
+    "fraction_of_peak": "fraction of the measured peak",
+}
+LAYER_COLUMNS = ("name", "layer", "output", "params", "macs")
+
+
+def suite_page(results: Sequence[dict[str, Any]], linked: bool) -> str:
+    """The page of the suite: the one table, and where the pages lie beside it a link to each."""
+    parts = [_table(NUMBER_COLUMNS, number_rows(results))]
+    for metrics in results:
+        name = escape(metrics["recipe"])
+        heading = f'<a href="{name}/report.html">{name}</a>' if linked else name
+        parts.append(f"<h2>{heading}</h2><p>{escape(metrics['about'])} {escape(metrics['source'])}</p>")
+    return _page("Reference autoencoders", parts)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    body = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(text: str) -> str:
+    number = text.replace(".", "").replace("-", "").replace(",", "").isdigit()
+    kind = ' class="number"' if number else ""
+    return f"<td{kind}>{escape(text)}</td>"
+
+
+def _page(title: str, parts: Sequence[str]) -> str:
+    return (
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{STYLE}</style>\n<h1>{escape(title)}</h1>\n" + "\n".join(parts) + "\n</html>\n"
+    )

@@ -1,0 +1,125 @@
+"""Pictures of a run: grids of images, animations of grids, curves, histograms, maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from convarith_gallery.autoencoders.files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    Panel = Callable[[Axes], None]
+
+INK, PAPER = 20, 255
+SCALE, GAP = 2, 2
+LABEL_SIZE = 14
+
+
+def grid(rows: Sequence[tuple[str, Tensor]], columns: int = 12) -> Image.Image:
+    """Labelled rows of images (N, 1, H, W) in 0..1, the label above; long rows are broken after `columns` images.
+
+    >>> grid([("originals", torch.zeros(24, 1, 28, 28)), ("restored", torch.ones(24, 1, 28, 28))]).size
+    (698, 278)
+    """
+    font = ImageFont.load_default(LABEL_SIZE)
+    lines: list[tuple[str, Tensor | None]] = []
+    for label, images in rows:
+        lines.append((label, None))
+        lines += [("", part) for part in torch.split(images, columns)]
+    height, width = rows[0][1].shape[-2] * SCALE, rows[0][1].shape[-1] * SCALE
+    longest = max(len(part) for _, part in lines if part is not None)
+    heights = [LABEL_SIZE + 8 if part is None else height + GAP for _, part in lines]
+    canvas = Image.new("L", (longest * (width + GAP) + GAP, sum(heights) + GAP), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    top = GAP
+    for (label, part), tall in zip(lines, heights, strict=True):
+        if part is None:
+            draw.text((GAP, top + 2), label, fill=INK, font=font)
+        else:
+            pixels = (255 * (1 - part.clamp(0, 1))).round().byte().cpu().numpy()  # dark strokes on white paper
+            for at, image in enumerate(pixels):
+                tile = Image.fromarray(image[0]).resize((width, height), Image.Resampling.NEAREST)
+                canvas.paste(tile, (GAP + at * (width + GAP), top))
+        top += tall
+    return canvas
+
+
+def save(path: Path, picture: Image.Image) -> None:
+    """Write a picture as PNG."""
+    content = BytesIO()
+    picture.save(content, "PNG", optimize=True)
+    write_whole(path, content.getvalue())
+
+
+def save_animation(path: Path, frames: Sequence[Image.Image], milliseconds: int = 400) -> None:
+    """Write pictures of one size as a GIF that repeats and rests on its last frame."""
+    content = BytesIO()
+    durations = [*[milliseconds] * (len(frames) - 1), 4 * milliseconds]
+    frames[0].save(content, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    write_whole(path, content.getvalue())
+
+
+def curves(path: Path, lines: Mapping[str, Sequence[float]], label: str) -> None:
+    """A line for each name, one point an epoch, the scale logarithmic."""
+
+    def draw(axes: Axes) -> None:
+        for name, values in lines.items():
+            axes.plot(range(1, len(values) + 1), values, marker=".", label=name)
+        axes.set(xlabel="epoch", ylabel=label, yscale="log")
+        axes.legend()
+
+    _figure(path, [draw])
+
+
+def histograms(path: Path, panels: Mapping[str, Tensor]) -> None:
+    """The values (N,) of each name as a histogram, with the density of N(0, 1) over it."""
+
+    def panel(name: str, values: Tensor) -> Panel:
+        def draw(axes: Axes) -> None:
+            axes.hist(values.cpu().numpy(), bins=60, density=True, alpha=0.6)
+            at = np.linspace(-4, 4, 200)
+            axes.plot(at, np.exp(-(at**2) / 2) / np.sqrt(2 * np.pi), color="black", label="N(0, 1)")
+            axes.set(title=name)
+            axes.legend()
+
+        return draw
+
+    _figure(path, [panel(name, values) for name, values in panels.items()])
+
+
+def scatter(path: Path, panels: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+    """Points (N, 2) of each name, coloured by label (N,)."""
+
+    def panel(name: str, points: Tensor, labels: Tensor) -> Panel:
+        def draw(axes: Axes) -> None:
+            x, y = points.cpu().numpy().T
+            drawn = axes.scatter(x, y, c=labels.cpu().numpy(), cmap="tab10", s=4, vmin=0, vmax=9)
+            axes.set(title=name, aspect="equal", adjustable="datalim")
+            axes.figure.colorbar(drawn, ax=axes, ticks=range(10))
+
+        return draw
+
+    _figure(path, [panel(name, *content) for name, content in panels.items()])
+
+
+def _figure(path: Path, panels: Sequence[Panel]) -> None:
+    """Draw panels side by side."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.5 * len(panels), 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, draw in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        draw(axes)
+    content = BytesIO()
+    figure.savefig(content, format="png", dpi=100)
+    write_whole(path, content.getvalue())

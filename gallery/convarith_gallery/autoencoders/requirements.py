@@ -1,0 +1,34 @@
+"""The packages the autoencoders need, and the one line that installs them."""
+
+from importlib.util import find_spec
+
+from convarith.errors import MissingDependencyError
+
+PACKAGES = {
+    "torch": "torch",
+    "numpy": "numpy",
+    "safetensors": "safetensors",
+    "sklearn": "scikit-learn",
+    "PIL": "pillow",
+    "matplotlib": "matplotlib",
+    "pooch": "pooch",
+}
+"""Import name and the name it is installed by."""
+
+
+def require(*modules: str) -> None:
+    """Nothing, or MissingDependencyError that names what is not installed; all of PACKAGES if none is named.
+
+    >>> require("convarith")
+    >>> try:
+    ...     require("convarith", "no_such_package")
+    ... except MissingDependencyError as error:
+    ...     print(error)
+    no_such_package is not installed: run  pip install 'convarith[train]'  in this environment
+    """
+    missing = [PACKAGES.get(name, name) for name in modules or PACKAGES if find_spec(name) is None]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise MissingDependencyError(
+            f"{', '.join(missing)} {verb} not installed: run  pip install 'convarith[train]'  in this environment"
+        )

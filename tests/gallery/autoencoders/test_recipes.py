@@ -1,0 +1,93 @@
+"""Recipes.
+
+- A file says settings, a sweep and targets; what it cannot say is refused by name, with the nearest that it can.
+- A setting from the command line replaces the sweep over it; another encoder takes the published numbers away.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from convarith_gallery.autoencoders.recipe import FOLDER, Settings, changed, names, read_change, read_recipe
+
+from convarith.errors import ConvarithError
+
+CHAIN = '[settings]\nencoder = "Conv2d(1, {latent}, 28)"\n'
+
+
+def test_every_file_is_listed() -> None:
+    assert sorted(names()) == sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_recipe_says_what_it_shows(name: str) -> None:
+    recipe = read_recipe(name)
+    assert recipe.about.endswith(".")
+    assert recipe.lecture
+    labels = [label for label, _ in recipe.variants()]
+    assert len(set(labels)) == len(labels)
+    for target in recipe.targets:
+        assert {label.partition("=")[2] for label in labels} >= set(target.values)
+
+
+def test_targets_are_found_by_variant_and_data() -> None:
+    deep = read_recipe("deep")
+    assert deep.target("test MSE", "latent=8", "mnist") == (0.01466, "the lecture's loop, 3 epochs (d = 8: 10)")
+    assert deep.target("test MSE", "latent=8", "digits") is None
+    assert deep.target("test MSE", "latent=9", "mnist") is None
+
+
+def test_a_change_replaces_the_sweep() -> None:
+    deep = read_recipe("deep").with_changes({"latent": 3, "epochs": 2})
+    ((label, settings),) = deep.variants()
+    assert (label, settings.latent, settings.epochs) == ("latent=3", 3, 2)
+
+
+def test_another_encoder_is_another_model() -> None:
+    own = read_recipe("deep").with_changes({"encoder": "my.py:Encoder"})
+    assert own.targets == ()
+    assert [label for label, _ in own.variants()] == [""]
+    swept = read_recipe("deep").with_changes({"encoder": "Conv2d(1, {latent}, 28)"})
+    assert len(swept.variants()) == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = ", r"own.toml is no TOML"),
+        ("", r"a recipe has \[settings\] with an encoder"),
+        (f"{CHAIN}latnet = 3", "unknown setting 'latnet': did you mean 'latent'"),
+        (f"sweeps = 1\n{CHAIN}", "unknown entry 'sweeps': did you mean 'sweep'"),
+        (f"{CHAIN}latent = 2.5", "latent is an integer: got 2.5"),
+        (f"{CHAIN}latent = true", "latent is an integer: got True"),
+        (f"{CHAIN}latent = 0", "latent is at least 1: got 0"),
+        (f"{CHAIN}dropout = 1", "dropout is at least 0 and below 1"),
+        (f"{CHAIN}learning_rate = nan", "learning_rate is at least 0: got nan"),
+        (f'{CHAIN}schedule = "cosin"', "schedule is one of constant, cosine: got 'cosin'"),
+        (f"{CHAIN}[sweep]\nlatent = [1]\nl1 = [0.1]", "one setting is swept over, not 2"),
+        (f'{CHAIN}[sweep]\nlatent = ["a"]', "latent is an integer: got 'a'"),
+        ('of = "deeep"', "unknown recipe 'deeep': did you mean 'deep'"),
+    ],
+)
+def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConvarithError, match=message):
+        read_recipe(str(path))
+
+
+def test_a_name_in_braces_that_is_none_is_refused() -> None:
+    with pytest.raises(ConvarithError, match=r"the encoder names \{latnet\}: did you mean 'latent'"):
+        _ = Settings("Linear(2, {latnet})").layers
+
+
+def test_a_variational_encoder_ends_in_twice_as_many() -> None:
+    settings = changed(Settings("Linear(2, {latent})"), {"latent": 3, "variational": True})
+    assert (settings.layers, settings.mirrored_layers) == ("Linear(2, 6)", "Linear(2, 3)")
+
+
+@pytest.mark.parametrize("text", ["latent", "=3", ""])
+def test_a_change_has_a_key_and_a_value(text: str) -> None:
+    with pytest.raises(ConvarithError, match="--set takes key=value"):
+        read_change(text)
