@@ -434,7 +434,7 @@ def overlap(subject: Layer | Network, input_size: int | Sequence[int] | None = N
     ((1, 2, 2, 2, 2, 2, 2, 1),)
     """
     if isinstance(subject, Network):
-        from convarith.overlap_stack import stacks_of
+        from convarith.overlap_reading import stacks_of
 
         side, stacks = stacks_of(subject, input_size)
         return Overlap(subject, side, stacks)
@@ -447,7 +447,7 @@ def overlap(subject: Layer | Network, input_size: int | Sequence[int] | None = N
         pairs = zip(sizes, subject.output_size(sizes), strict=True)
         return Overlap(subject, "gradient", tuple(Adaptive(*pair) for pair in pairs))
     if subject.kind in READING and getattr(subject, "padding_mode", "zeros") != "zeros":
-        from convarith.overlap_stack import gradient_of
+        from convarith.overlap_reading import gradient_of
 
         return Overlap(subject, "gradient", gradient_of(subject, input_size))
     side = "gradient" if subject.kind in READING else "output"
