@@ -172,7 +172,7 @@ def _slanted(story: Story) -> _Layout:
         raise ParameterError("a matrix is no map that could be slanted: take --style flat")
     names = list(story.groups)
     groups = _grouped(story)
-    side = round(0.8 * _side(story.panels))
+    side = round(0.66 * _side(story.panels))
     tall, slant = round(side * FLATTENED), round(side * SLANT)  # whole points: every cell has the same pixels
     cells: dict[Place, Box] = {}
     fixed: list[Box] = []

@@ -104,12 +104,20 @@ def _output_cell(subject: Subject, index: Index, number: Number | None) -> Cell:
     text = subject.text(number or 0)
     if not kept:
         return Cell("lost", text, hatched=True)
+    return Cell("empty" if number is None else "output", text, extra_note(subject, index))
+
+
+def extra_note(subject: Subject, index: Index) -> str:
+    """'op' for an output that output_padding keeps, else nothing.
+
+    >>> import convarith as ca
+    >>> subject = Subject.of(ca.ConvTranspose(kernel_size=3, stride=2, output_padding=1, ndim=1), (2,))
+    >>> [extra_note(subject, (0, at)) for at in (4, 5)]
+    ['', 'op']
+    """
     layer = cast(ConvTranspose, subject.layer)
-    extra = any(
-        at >= size - layer.at("output_padding", axis)
-        for axis, (at, size) in enumerate(zip(index[1:], sizes, strict=True))
-    )
-    return Cell("empty" if number is None else "output", text, "op" if extra else "")
+    places = enumerate(zip(index[1:], subject.output[1:], strict=True))
+    return "op" if any(at >= size - layer.at("output_padding", axis) for axis, (at, size) in places) else ""
 
 
 def _step(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from convarith.transposed import ConvTranspose
 from convarith_gallery.reads import Index, Read, reads, value_of
 from convarith_gallery.story import Area, Cell, Place, Step, Story
-from convarith_gallery.views.scattering import transposed_remarks
+from convarith_gallery.views.scattering import extra_note, transposed_remarks
 from convarith_gallery.views.sliding import areas, position, size_text, title_of
 from convarith_gallery.views.subject import Sheet, Subject, written
 
@@ -32,7 +32,9 @@ def tell(subject: Subject) -> Story:
         {inputs.place(index): _input_cell(subject, layer, index, reached) for index in inputs.indices()}
     )
     panels += kernel.panels(_kernel_cells(subject, kernel, layer, 0))
-    panels += outputs.panels({outputs.place(index): Cell("empty") for index in outputs.indices()})
+    panels += outputs.panels(
+        {outputs.place(index): Cell("empty", note=extra_note(subject, index)) for index in outputs.indices()}
+    )
     steps = tuple(_step(subject, layer, read, inputs, kernel, outputs) for read in found)
     groups = {
         "input": f"input {size_text(subject.shape)}, stretched",
@@ -111,7 +113,8 @@ def _step(
         marks[inputs.place(term.place)] = Cell("kernel", text, note, heavy=term.source is not None)
     if read.target[0]:
         marks |= _kernel_cells(subject, kernel, layer, read.target[0])
-    marks[target] = Cell("now", subject.text(number), heavy=True)
+    kept = Cell("output", subject.text(number), extra_note(subject, read.target))
+    marks[target] = kept._replace(role="now", heavy=True)
     met = sum(term.source is not None for term in read.terms)
     caption = f"output {position(read.target, subject.output[0])}: {met} of {len(read.terms)} taps meet an input"
     if subject.numbers:
@@ -119,4 +122,4 @@ def _step(
     area = Area(target[0], target[1], target[2], target[1] + 1, target[2] + 1)
     windows = areas([inputs.place(term.place) for term in read.terms])
     links = tuple((window, area) for window in windows)
-    return Step(marks, {target: Cell("output", subject.text(number))}, caption, links)
+    return Step(marks, {target: kept}, caption, links)
