@@ -1,4 +1,4 @@
-"""Training the deep autoencoder, against the lecture's own loop: a DataLoader, plain Adam, .item() at every step."""
+"""Training the deep autoencoder, against the lecture's own loop (a DataLoader, plain Adam, .item() at every step) and pythae."""
 
 from __future__ import annotations
 
@@ -64,8 +64,45 @@ def lecture() -> Callable[[], object]:
     return epoch
 
 
+def pythae() -> Callable[[], object]:
+    """An epoch of the same network in pythae (github.com/clementchadebec/benchmark_VAE)."""
+    import torch
+    from convarith_gallery.autoencoders.recipe import changed, read_recipe
+    from convarith_gallery.autoencoders.training import build
+    from pythae.data.datasets import BaseDataset
+    from pythae.models import AE, AEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+    model = build(changed(read_recipe("deep").settings, {"latent": LATENT}), (1, 28, 28))
+
+    class Encoder(BaseEncoder):
+        def forward(self, x):  # type: ignore[no-untyped-def]
+            return ModelOutput(embedding=model.codes(x))
+
+    class Decoder(BaseDecoder):
+        def forward(self, z):  # type: ignore[no-untyped-def]
+            return ModelOutput(reconstruction=model.decode(z))
+
+    encoder, decoder = Encoder(), Decoder()
+    encoder.layers, decoder.layers = model.encoder, model.decoder
+    theirs = AE(AEConfig(input_dim=(1, 28, 28), latent_dim=LATENT), encoder, decoder)
+    pixels = images().float() / 255  # type: ignore[attr-defined]
+    stored = BaseDataset(pixels, torch.zeros(len(pixels)))
+
+    def epoch() -> object:
+        with tempfile.TemporaryDirectory() as folder:
+            config = BaseTrainerConfig(
+                output_dir=folder, num_epochs=1, per_device_train_batch_size=BATCH, learning_rate=1e-3, no_cuda=True
+            )
+            return BaseTrainer(model=theirs, train_dataset=stored, training_config=config).train()
+
+    return epoch
+
+
 def comparisons() -> list[Comparison]:
-    """fp32, and bf16 where the processor multiplies it; where torch is installed."""
+    """fp32, and bf16 where the processor multiplies it; where torch is installed, and pythae for the last."""
     if not find_spec("torch"):
         return []
     import torch
@@ -75,4 +112,6 @@ def comparisons() -> list[Comparison]:
     found = [Comparison("train-deep", Side("an epoch of deep, fp32", ours("fp32")), other, at_least=1.15)]
     if has_fast_bf16(torch.device("cpu")):
         found.append(Comparison("train-deep-bf16", Side("an epoch of deep, bf16", ours("bf16")), other, at_least=3))
+    if find_spec("pythae"):
+        found.append(Comparison("train-pythae", found[0].ours, Side("pythae's trainer", pythae), at_least=1))
     return found
