@@ -27,6 +27,7 @@ COMMANDS = {
     "train": "A reference autoencoder on real data: numbers, pictures, a report.",
     "recipes": "The reference autoencoders that can be trained.",
     "report": "Every trained recipe in one table, beside its baseline.",
+    "restore": "A trained restorer on your own picture: any size, in pieces.",
 }
 """Every command and its line in the overview; its module is loaded when the command runs."""
 

@@ -24,6 +24,7 @@ Examples:
   convarith train conv --epochs 2
   convarith train deep --latent 8 --data mnist --download
   convarith train my-recipe.toml --set schedule=constant --set l1=0.01
+  convarith train noise2noise --pairs FOLDER
   convarith train deep --encoder my.py:Encoder --out runs/mine
   convarith train all --data FOLDER --out runs --resume
   torchrun --nproc-per-node 2 -m convarith_cli train deep --latent 8
@@ -46,6 +47,13 @@ def train(
             metavar="NAME|FOLDER", show_default=False,
             help="mnist, fashion-mnist or digits, or a folder with IDX files; names are found in $CONVARITH_DATA and "
             "the cache. Without it the recipe's own data, or the digits where that is not here.",
+        ),
+    ] = None,
+    pairs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER", show_default=False,
+            help="For noise2noise: your own noisy pictures, two of each scene under one name in its folders a and b.",
         ),
     ] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch the data where it is not here.")] = False,
@@ -78,12 +86,15 @@ def train(
     import torch
     from convarith_gallery.autoencoders import data as data_sets
     from convarith_gallery.autoencoders.devices import choose
+    from convarith_gallery.autoencoders.natural import pairs as own_pairs
     from convarith_gallery.autoencoders.recipe import names, read_change, read_recipe
     from convarith_gallery.autoencoders.running import is_first, run_recipe
     from convarith_gallery.autoencoders.training import Diverged, Interrupted
 
     named = {"epochs": epochs, "latent": latent, "seed": seed, "encoder": encoder}
     changes = {name: value for name, value in named.items() if value is not None}
+    if pairs is not None:
+        changes |= {"targets": "pairs", "corruption": ""}
     changes |= dict(read_change(text) for text in change or ())
     recipes = [read_recipe(name).with_changes(changes) for name in (names() if recipe == "all" else [recipe])]
     chosen = choose(device)
@@ -92,7 +103,7 @@ def train(
     results, failures = [], []
     with _progress() as watch:
         for each in recipes:
-            loaded = data_sets.load(each.settings.dataset, data, download)
+            loaded = data_sets.load(each.settings.dataset, data, download) if pairs is None else own_pairs(Path(pairs))
             print(f"{each.name}: {loaded.source}", file=sys.stderr)
             try:
                 results.append(run_recipe(each, loaded, Path(out), chosen, resume=resume, watch=watch))

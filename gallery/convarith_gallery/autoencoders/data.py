@@ -213,18 +213,28 @@ def load(wanted: str, data: str | None = None, download: bool = False) -> Datase
     """The data of a recipe.
 
     Args:
-        wanted: what the recipe asks for: 'mnist', 'fashion-mnist', 'digits' or a cloud.
+        wanted: what the recipe asks for: 'mnist', 'fashion-mnist', 'digits', a cloud, 'natural', 'natural-grey',
+            'speech', 'segment', or a variant of MNIST.
         data: what the user asks for instead: one of these names, or a folder with IDX files.
         download: may files be fetched that are in no folder?
 
     Without `data`, where the recipe's images are in no folder, these are the digits, and `source` says why.
     Raises ConvarithError for an unknown name, and for files that are missing or are not what they should be.
     """
-    known = (*RAW_MD5, "digits", *CLOUDS)
+    from convarith_gallery.autoencoders import natural, speech, variants
+
+    known = (*RAW_MD5, "digits", *CLOUDS, *natural.NAMES, "speech", *variants.NAMES)
     if wanted not in known:
         raise ConvarithError(f"unknown data set {wanted!r}: {nearest(wanted, known)}")
     if wanted in CLOUDS:
         return cloud(wanted)
+    if wanted == "speech":
+        return speech.speech()
+    if wanted in natural.NAMES:
+        return natural.natural(data if data in natural.NAMES else wanted)
+    if wanted in variants.NAMES or data in variants.NAMES:
+        base, name = (None, data) if data in variants.NAMES else (data, wanted)
+        return variants.made(name, load("mnist", base, download))
     if data is not None and data not in known:
         return _from_folder(Path(data), wanted)
     if data in CLOUDS:

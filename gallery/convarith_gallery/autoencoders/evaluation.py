@@ -27,7 +27,6 @@ from convarith_gallery.autoencoders.generation import (
     train_judge,
 )
 from convarith_gallery.autoencoders.losses import misfit
-from convarith_gallery.autoencoders.models import Autoencoder
 from convarith_gallery.autoencoders.recipe import Settings
 from convarith_gallery.autoencoders.training import mean_squared_error, number_from
 
@@ -59,11 +58,14 @@ class Picture(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One trained model, what it was trained with, its folder, and the training images it saw."""
+    """One trained model, what it was trained with, its folder, and the training images it saw.
+
+    The model is an Autoencoder, or a Restorer where the settings restore.
+    """
 
     label: str
     settings: Settings
-    model: Autoencoder
+    model: Any
     folder: Path
     seen: Tensor
 

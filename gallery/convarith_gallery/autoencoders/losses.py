@@ -9,6 +9,7 @@ from torch.nn import functional
 from convarith_gallery.autoencoders.data import as_float
 from convarith_gallery.autoencoders.models import Autoencoder
 from convarith_gallery.autoencoders.recipe import Settings
+from convarith_gallery.autoencoders.restorers import Restorer
 
 PARTS = ("loss", "fit", "kl", "l1")
 """What an Objective gives, in this order; kl and l1 before their weights."""
@@ -17,8 +18,9 @@ PARTS = ("loss", "fit", "kl", "l1")
 def misfit(outputs: Tensor, images: Tensor, likelihood: str) -> Tensor:
     """-log p(image | output) of each image, summed over its pixels, in nats: (N,).
 
-    gaussian: half the squared error, that is unit variance without its constant; bernoulli: cross-entropy from
-    logits. (Kingma and Welling, arXiv 1312.6114, appendix C.)
+    gaussian: half the squared error, that is unit variance without its constant; laplace: the absolute error;
+    bernoulli: cross-entropy from logits (Kingma and Welling, arXiv 1312.6114, appendix C); categorical: that of the
+    logits (N, classes, ...) of the classes (N, ...).
 
     >>> misfit(torch.zeros(1, 4), torch.ones(1, 4), "gaussian")
     tensor([2.])
@@ -27,6 +29,10 @@ def misfit(outputs: Tensor, images: Tensor, likelihood: str) -> Tensor:
     """
     if likelihood == "gaussian":
         return 0.5 * (outputs - images).square().flatten(1).sum(1)
+    if likelihood == "laplace":
+        return (outputs - images).abs().flatten(1).sum(1)
+    if likelihood == "categorical":
+        return functional.cross_entropy(outputs, images, reduction="none").reshape(len(images), -1).sum(1)
     return functional.binary_cross_entropy_with_logits(outputs, images, reduction="none").flatten(1).sum(1)
 
 
@@ -49,7 +55,7 @@ def drawn(mean: Tensor, log_variance: Tensor) -> Tensor:
 class Objective(nn.Module):
     """The model with its loss: a batch of stored images in, the four numbers of PARTS out."""
 
-    def __init__(self, model: Autoencoder, settings: Settings) -> None:
+    def __init__(self, model: Autoencoder | Restorer, settings: Settings) -> None:
         super().__init__()
         self.model = model
         self.likelihood = settings.likelihood
@@ -60,6 +66,11 @@ class Objective(nn.Module):
     def forward(self, batch: Tensor) -> Tensor:
         """The means over the batch, (4,)."""
         images = as_float(batch)
+        if isinstance(self.model, Restorer):
+            scale = self.model.drawn_scale()
+            given, targets = self.model.examples(images, scale=scale)
+            fit = misfit(self.model(given, scale).float(), targets, self.likelihood).mean()
+            return torch.stack((fit, fit, *fit.new_zeros(2)))
         if self.binarise:
             images = torch.bernoulli(images)
         kl = l1 = images.new_zeros(())

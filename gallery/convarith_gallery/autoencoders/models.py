@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from convarith.dense import Narrow
 from convarith.errors import ParameterError
-from convarith.mirroring import mirror
+from convarith.mirroring import Decoder, mirror
 from convarith.network import INPUT, Network, Node
 from convarith.network_text import parse_network
 from convarith.pytorch import to_module
@@ -28,18 +28,11 @@ class Autoencoder(nn.Module):
 
     def __init__(self, settings: Settings, input_shape: tuple[int, ...]) -> None:
         super().__init__()
-        mirrored = _network(settings.mirrored_layers, input_shape)
-        decoder = mirror(mirrored, input_shape, upsample=settings.upsample, final=settings.final or None)
-        if not decoder.stands_alone:
-            raise ParameterError("the decoder reads more than the code: leave pools with indices out of the encoder")
-        if is_code(settings.encoder):
-            if settings.variational:
-                raise ParameterError("a variational encoder is written as layers with {latent}: code cannot be doubled")
-            self.encoder, encoder = read_module(settings.encoder), mirrored
-        else:
-            encoder = _network(settings.layers, input_shape)
-            self.encoder = _chain(encoder)
-        self.decoder = _chain(decoder.network)
+        decoder = decoder_of(settings, input_shape)
+        if is_code(settings.encoder) and settings.variational:
+            raise ParameterError("a variational encoder is written as layers with {latent}: code cannot be doubled")
+        self.encoder, encoder = encoder_of(settings, input_shape)
+        self.decoder = chain_of(decoder.network)
         self.network = _joined(encoder, decoder.network, decoder.latent_shape[0] if settings.variational else None)
         self.input_shape = input_shape
         self.latent_shape = decoder.latent_shape
@@ -74,22 +67,53 @@ class Autoencoder(nn.Module):
         """What comes back of images (N, *input_shape) in 0..1."""
         return self.decode(self.codes(images))
 
+    def squared_errors(self, images: Tensor) -> Tensor:
+        """The squared error of each image (N,), a mean over its pixels."""
+        errors: Tensor = (self(images) - images).square()
+        return errors.flatten(1).mean(1)
+
     def trace(self) -> Trace:
         """The layer table of encoder and decoder."""
         return self.network.trace((1, *self.input_shape), batched=True)
 
     @property
     def training_flops(self) -> int:
-        """FLOPs of one image in training: two a multiply-accumulate, forwards and for both gradients.
-
-        The first layer needs no gradient of its input.
-        """
-        rows = self.trace().rows
-        first = next((row.macs for row in rows if row.macs), 0)
-        return 2 * (3 * sum(row.macs for row in rows) - first)
+        """FLOPs of one image in training."""
+        return training_flops(self.trace())
 
 
-def _network(text: str, input_shape: tuple[int, ...]) -> Network:
+def training_flops(trace: Trace) -> int:
+    """FLOPs of a training step for one input: two a multiply-accumulate, forwards and for both gradients.
+
+    The first layer needs no gradient of its input.
+
+    >>> training_flops(parse_network("Linear(10, 5); ReLU(); Linear(5, 2)").trace((10,)))
+    260
+    """
+    first = next((row.macs for row in trace.rows if row.macs), 0)
+    return 2 * (3 * trace.macs - first)
+
+
+def encoder_of(settings: Settings, input_shape: tuple[int, ...]) -> tuple[nn.Module, Network]:
+    """The encoder of the settings as a module and as layers."""
+    if is_code(settings.encoder):
+        module = read_module(settings.encoder)
+        return module, network_of(module, input_shape)
+    network = read_network(settings.layers, input_shape)
+    return chain_of(network), network
+
+
+def decoder_of(settings: Settings, output_shape: tuple[int, ...]) -> Decoder:
+    """The mirrored decoder of the settings. Raises ParameterError for one that reads more than the code."""
+    mirrored = read_network(settings.mirrored_layers, output_shape)
+    decoder = mirror(mirrored, output_shape, upsample=settings.upsample, final=settings.final or None)
+    if not decoder.stands_alone:
+        raise ParameterError("the decoder reads more than the code: leave pools with indices out of the encoder")
+    return decoder
+
+
+def read_network(text: str, input_shape: tuple[int, ...]) -> Network:
+    """The network of a chain of layers as text, or of code."""
     if is_code(text):
         return network_of(read_module(text), input_shape)
     network = parse_network(text)
@@ -98,7 +122,8 @@ def _network(text: str, input_shape: tuple[int, ...]) -> Network:
     return network
 
 
-def _chain(network: Network) -> nn.Module:
+def chain_of(network: Network) -> nn.Module:
+    """The torch modules of a chain of layers."""
     return nn.Sequential(*(to_module(node.layer) for node in network.nodes))
 
 

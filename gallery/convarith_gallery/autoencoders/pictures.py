@@ -24,8 +24,10 @@ SCALE, GAP = 2, 2
 LABEL_SIZE = 14
 
 
-def grid(rows: Sequence[tuple[str, Tensor]], columns: int = 12) -> Image.Image:
-    """Labelled rows of images (N, 1, H, W) in 0..1, the label above; long rows are broken after `columns` images.
+def grid(rows: Sequence[tuple[str, Tensor]], columns: int = 12, negative: bool = True) -> Image.Image:
+    """Labelled rows of images (N, 1 or 3, H, W) in 0..1, the label above; long rows are broken after `columns` images.
+
+    Images of another size are shown as large as those of the first row. In grey 1 is black where it is `negative`.
 
     >>> grid([("originals", torch.zeros(24, 1, 28, 28)), ("restored", torch.ones(24, 1, 28, 28))]).size
     (698, 278)
@@ -38,16 +40,24 @@ def grid(rows: Sequence[tuple[str, Tensor]], columns: int = 12) -> Image.Image:
     height, width = rows[0][1].shape[-2] * SCALE, rows[0][1].shape[-1] * SCALE
     longest = max(len(part) for _, part in lines if part is not None)
     heights = [LABEL_SIZE + 8 if part is None else height + GAP for _, part in lines]
-    canvas = Image.new("L", (longest * (width + GAP) + GAP, sum(heights) + GAP), PAPER)
+    colour = rows[0][1].shape[1] == 3
+    canvas = Image.new(
+        "RGB" if colour else "L",
+        (longest * (width + GAP) + GAP, sum(heights) + GAP),
+        PAPER if not colour else (PAPER,) * 3,
+    )
     draw = ImageDraw.Draw(canvas)
     top = GAP
     for (label, part), tall in zip(lines, heights, strict=True):
         if part is None:
-            draw.text((GAP, top + 2), label, fill=INK, font=font)
+            draw.text((GAP, top + 2), label, fill=(INK,) * 3 if colour else INK, font=font)
         else:
-            pixels = (255 * (1 - part.clamp(0, 1))).round().byte().cpu().numpy()  # dark strokes on white paper
+            light = part.float().clamp(0, 1)
+            pixels = (255 * (1 - light if negative else light)).round().byte().permute(0, 2, 3, 1).cpu().numpy()
             for at, image in enumerate(pixels):
-                tile = Image.fromarray(image[0]).resize((width, height), Image.Resampling.NEAREST)
+                tile = Image.fromarray(image if colour else image[..., 0]).resize(
+                    (width, height), Image.Resampling.NEAREST
+                )
                 canvas.paste(tile, (GAP + at * (width + GAP), top))
         top += tall
     return canvas
@@ -105,6 +115,21 @@ def scatter(path: Path, panels: Mapping[str, tuple[Tensor, Tensor]]) -> None:
             drawn = axes.scatter(x, y, c=labels.cpu().numpy(), cmap="tab10", s=4, vmin=0, vmax=9)
             axes.set(title=name, aspect="equal", adjustable="datalim")
             axes.figure.colorbar(drawn, ax=axes, ticks=range(10))
+
+        return draw
+
+    _figure(path, [panel(name, *content) for name, content in panels.items()])
+
+
+def arrows(path: Path, points: Tensor, panels: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+    """For each name arrows from places (N, 2) to others (N, 2), the points (M, 2) below them."""
+
+    def panel(name: str, start: Tensor, end: Tensor) -> Panel:
+        def draw(axes: Axes) -> None:
+            axes.scatter(points[:, 0].cpu(), points[:, 1].cpu(), s=2, color="silver")
+            (x, y), (right, up) = start.cpu().numpy().T, (end - start).cpu().numpy().T
+            axes.quiver(x, y, right, up, angles="xy", scale_units="xy", scale=1, width=0.003)
+            axes.set(title=name, aspect="equal")
 
         return draw
 

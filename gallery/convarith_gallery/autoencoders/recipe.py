@@ -15,10 +15,13 @@ from convarith.values import nearest
 FOLDER = Path(__file__).parent / "recipes"
 
 CHOICES = {
-    "likelihood": ("gaussian", "bernoulli"),
+    "network": ("mirror", "unet", "edsr", "mdsr", "segnet", "classifier"),
+    "corruption": ("", "erasure", "blur", "mask", "noise", "shrink", "reduce"),
+    "targets": ("clean", "noisy", "pairs"),
+    "likelihood": ("gaussian", "laplace", "bernoulli", "categorical"),
     "schedule": ("constant", "cosine"),
     "precision": ("auto", "fp32", "bf16"),
-    "upsample": ("transposed", "resize", "pixelshuffle"),
+    "upsample": ("transposed", "resize", "pixelshuffle", "unpool"),
 }
 
 
@@ -28,10 +31,18 @@ class Settings:
 
     Attributes:
         encoder: layers as `convarith trace` reads them, the names of other settings in braces, or code.py:Name.
+        network: mirror, the encoder and its mirrored decoder; classifier, the encoder alone; or unet, edsr, mdsr,
+            segnet, of `width` and `depth`.
+        mirrored: layers that the decoder mirrors where these are not the encoder's.
+        corruption: what is done to the input, by its name in corruptions.py, at this `level`; '' for nothing.
+        targets: what the answer is compared with: clean images, noisy ones, or the second of a pair of noisy ones.
+        classes: of every pixel, or item, the last channel of the items; 0 where there are none.
+        digit: the only class that is trained on; -1 for all.
+        depth: pools of a U-Net or a SegNet, residual blocks of EDSR and MDSR, layers of a stack.
         final: the decoder's last activation, by torch's name; '' for none.
         upsample: how the mirrored decoder grows back: transposed, resize or pixelshuffle.
-        likelihood: gaussian (half the squared error) or bernoulli (cross-entropy); the loss is the sum over pixels in
-            nats, the mean over images.
+        likelihood: gaussian (half the squared error), laplace (the absolute error), bernoulli or categorical
+            (cross-entropy); the loss is the sum over pixels in nats, the mean over images.
         variational: does the encoder give a distribution, with `beta` as the weight of its KL?
         l1: weight of the sum of the code's absolute values.
         dropout: what {dropout} in the encoder stands for.
@@ -41,10 +52,18 @@ class Settings:
         schedule: constant, or cosine down to 0; both after `warmup`, a part of all steps.
     """
 
-    encoder: str
+    encoder: str = ""
+    network: str = "mirror"
+    mirrored: str = ""
+    corruption: str = ""
+    level: float = 0.0
+    targets: str = "clean"
+    classes: int = 0
+    digit: int = -1
     dataset: str = "mnist"
     latent: int = 8
     width: int = 32
+    depth: int = 5
     final: str = ""
     upsample: str = "transposed"
     likelihood: str = "gaussian"
@@ -70,7 +89,7 @@ class Settings:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConvarithError(f"{name} is one of {', '.join(choices)}: got {getattr(self, name)!r}")
-        for name in ("latent", "width", "epochs", "batch"):
+        for name in ("latent", "width", "depth", "epochs", "batch"):
             if getattr(self, name) < 1:
                 raise ConvarithError(f"{name} is at least 1: got {getattr(self, name)}")
         for name in ("dropout", "validation", "warmup"):
@@ -80,17 +99,31 @@ class Settings:
             if not getattr(self, name) >= 0:
                 raise ConvarithError(f"{name} is at least 0: got {getattr(self, name)}")
 
+        if (self.network in ("mirror", "classifier")) != bool(self.encoder):
+            raise ConvarithError("a model has an encoder to mirror, or another network: give one of the two")
+        if (self.likelihood == "categorical") != bool(self.classes):
+            raise ConvarithError(f"classes go with likelihood categorical: got {self.classes} and {self.likelihood}")
+        if self.restores and (self.variational or self.likelihood == "bernoulli"):
+            raise ConvarithError("what restores is not variational, and its likelihood is gaussian or laplace")
+        if not self.restores and self.network != "mirror":
+            raise ConvarithError(f"{self.network} restores or classifies pixels: give a corruption, pairs or classes")
+
+    @property
+    def restores(self) -> bool:
+        """Is it trained to undo something or to classify pixels, and not to give back what it gets?"""
+        return bool(self.corruption or self.classes or self.targets == "pairs")
+
     @property
     def layers(self) -> str:
         """The encoder's text with every setting in its place; a variational one ends in means and log-variances."""
-        return self._filled(2 * self.latent if self.variational else self.latent)
+        return self._filled(self.encoder, 2 * self.latent if self.variational else self.latent)
 
     @property
     def mirrored_layers(self) -> str:
-        """The encoder's text that the decoder mirrors: from one number a latent."""
-        return self._filled(self.latent)
+        """The text that the decoder mirrors: from one number a latent."""
+        return self._filled(self.mirrored or self.encoder, self.latent)
 
-    def _filled(self, latent: int) -> str:
+    def _filled(self, text: str, latent: int) -> str:
         values = {each.name: getattr(self, each.name) for each in fields(self)} | {"latent": latent}
 
         def value(match: re.Match[str]) -> str:
@@ -98,7 +131,7 @@ class Settings:
                 raise ConvarithError(f"the encoder names {match[0]}: {nearest(match[1], values)}")
             return str(values[match[1]])
 
-        return re.sub(r"\{(\w+)\}", value, self.encoder)
+        return re.sub(r"\{(\w+)\}", value, text)
 
 
 class Target(NamedTuple):
@@ -216,10 +249,10 @@ def _recipe(name: str, table: dict[str, Any]) -> Recipe:
     given = table.get("settings", {})
     if of:
         settings = changed(read_recipe(of).settings, given)
-    elif "encoder" in given:
-        settings = changed(Settings(encoder=str(given["encoder"])), given)
+    elif "encoder" in given or "network" in given:
+        settings = changed(Settings(encoder="Identity()"), {"encoder": "", **given})
     else:
-        raise ConvarithError("a recipe has [settings] with an encoder, or 'of', the recipe it looks at")
+        raise ConvarithError("a recipe has [settings] with an encoder or a network, or 'of', the recipe it looks at")
     sweep = None
     if table.get("sweep"):
         if len(table["sweep"]) != 1:

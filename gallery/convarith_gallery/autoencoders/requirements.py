@@ -9,6 +9,7 @@ PACKAGES = {
     "numpy": "numpy",
     "safetensors": "safetensors",
     "sklearn": "scikit-learn",
+    "skimage": "scikit-image",
     "PIL": "pillow",
     "matplotlib": "matplotlib",
     "pooch": "pooch",

@@ -23,11 +23,15 @@ from convarith_gallery.autoencoders.evaluation import EVALUATIONS, Evaluator, Ru
 from convarith_gallery.autoencoders.files import write_whole
 from convarith_gallery.autoencoders.models import Autoencoder
 from convarith_gallery.autoencoders.pages import recipe_page, suite_page
+from convarith_gallery.autoencoders.pretraining import pretraining
 from convarith_gallery.autoencoders.recipe import Recipe, Settings, names, read_recipe
+from convarith_gallery.autoencoders.restoration import RESTORATIONS
+from convarith_gallery.autoencoders.restorers import Restorer
 from convarith_gallery.autoencoders.results import METRICS, gather, read_metrics, verdict, write_metrics
 from convarith_gallery.autoencoders.training import Progress, Trained, build, train
 
 MODEL = "model.safetensors"
+KNOWN = EVALUATIONS | RESTORATIONS | {"pretraining": pretraining}
 
 Watch = Callable[[str, Progress], None]
 """Told of every step, with the name of what is trained."""
@@ -52,8 +56,8 @@ def run_recipe(
     Raises ConvarithError for an unknown evaluation, and what `train` raises.
     """
     for name in recipe.evaluations:
-        if name not in EVALUATIONS:
-            raise ConvarithError(f"{recipe.name}: unknown evaluation {name!r}: {nearest(name, EVALUATIONS)}")
+        if name not in KNOWN:
+            raise ConvarithError(f"{recipe.name}: unknown evaluation {name!r}: {nearest(name, KNOWN)}")
     recipe = recipe.with_changes({"dataset": data.name})
     folder = out / recipe.name
     if resume and (done := _done(folder, recipe)):
@@ -61,7 +65,8 @@ def run_recipe(
     runs, records = [], []
     for label, settings in recipe.variants():
         place, shared = _folder_of(recipe, label, settings, out)
-        images = data.train[: settings.images or None]
+        images = data.train if settings.digit < 0 else data.train[data.train_labels == settings.digit]
+        images = images[: settings.images or None]
         name = f"{place.parent.name} {label}".strip()
         trained = _trained(
             settings, images, data, place, device, resume=resume or shared, watch=partial(watch, name),
@@ -77,7 +82,7 @@ def run_recipe(
         lines = {record["label"] or recipe.name: [epoch["fit"] for epoch in record["history"]] for record in records}
         pictures.curves(evaluator.show("curves.png", "fit to the training images, nats an image"), lines, "fit, nats")
     for name in recipe.evaluations:
-        EVALUATIONS[name](evaluator)
+        KNOWN[name](evaluator)
     metrics = {
         "recipe": recipe.name, "about": recipe.about, "lecture": recipe.lecture,
         "data": data.name, "source": data.source,
@@ -100,7 +105,7 @@ def versions() -> dict[str, str]:
     return {"convarith": convarith.__version__, "python": platform.python_version(), "torch": torch.__version__}
 
 
-def layer_table(model: Autoencoder) -> list[dict[str, Any]]:
+def layer_table(model: Autoencoder | Restorer) -> list[dict[str, Any]]:
     """The model's layers: name, layer, output, params, macs."""
     return [
         {"name": row.name, "layer": str(row.layer), "output": times(row.output[1:]), "params": row.params}
@@ -109,7 +114,7 @@ def layer_table(model: Autoencoder) -> list[dict[str, Any]]:
     ]
 
 
-def load_model(folder: Path, device: torch.device | None = None) -> Autoencoder:
+def load_model(folder: Path, device: torch.device | None = None) -> Autoencoder | Restorer:
     """The trained model of a run folder, in evaluation mode. Raises ConvarithError where there is none.
 
     The weights are in model.safetensors, the settings that build the model in its metadata.
@@ -149,8 +154,8 @@ def _trained(
     shown = as_float(data.test[:24]).to(device)
 
     @torch.no_grad()
-    def frame(model: Autoencoder, epoch: int) -> None:
-        if shown.ndim == 4:
+    def frame(model: Any, epoch: int) -> None:
+        if shown.ndim == 4 and not settings.restores:
             picture = pictures.grid([("originals", shown), (f"after epoch {epoch + 1}", model(shown))])
             pictures.save(folder / f"epoch-{epoch + 1:04}.png", picture)
 
@@ -186,7 +191,7 @@ def _record(trained: Trained, settings: Settings, device: torch.device) -> dict[
 
 def _judged(number: Any, recipe: Recipe, data: str, records: list[dict[str, Any]]) -> dict[str, Any]:
     """A number with what it is compared with, and the training it is of."""
-    record = next(record for record in records if record["label"] == number.variant)
+    record = next(record for record in records if record["label"] == number.variant or not number.variant)
     value, source = recipe.target(number.metric, number.variant, data) or (None, "")
     return {
         **number._asdict(), "published": value, "published_source": source, "seed": record["settings"]["seed"],

@@ -12,7 +12,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -31,6 +31,7 @@ from convarith_gallery.autoencoders.devices import precision_of, synchronise
 from convarith_gallery.autoencoders.losses import PARTS, Objective
 from convarith_gallery.autoencoders.models import Autoencoder
 from convarith_gallery.autoencoders.recipe import Settings
+from convarith_gallery.autoencoders.restorers import Restorer
 
 
 class Diverged(ConvarithError):
@@ -55,9 +56,9 @@ Watch = Callable[[Progress], None]
 
 
 class Trained(NamedTuple):
-    """A trained model and what was recorded: epochs, seconds, images a second."""
+    """A trained Autoencoder or Restorer, and what was recorded: epochs, seconds, images a second."""
 
-    model: Autoencoder
+    model: Any
     history: list[dict[str, float]]
     seconds: float
     images_per_second: float
@@ -73,10 +74,10 @@ def number_from(*words: object) -> int:
     return int.from_bytes(digest) >> 1
 
 
-def build(settings: Settings, shape: tuple[int, ...]) -> Autoencoder:
+def build(settings: Settings, shape: tuple[int, ...]) -> Autoencoder | Restorer:
     """The model before training; its weights follow from the seed."""
     torch.manual_seed(number_from(settings.seed, "weights"))
-    return Autoencoder(settings, shape)
+    return Restorer(settings, shape) if settings.restores else Autoencoder(settings, shape)
 
 
 def learning_rate(settings: Settings, step: int, steps: int) -> float:
@@ -102,8 +103,9 @@ def train(
     *,
     resume: bool = False,
     watch: Watch = lambda progress: None,
-    each_epoch: Callable[[Autoencoder, int], None] = lambda model, epoch: None,
+    each_epoch: Callable[[Any, int], None] = lambda model, epoch: None,
     checkpoint_seconds: float = 30,
+    start: Mapping[str, Tensor] | None = None,
 ) -> Trained:
     """Train a model on stored images (N, *shape), uint8 or float; checkpoints go into the folder.
 
@@ -114,10 +116,12 @@ def train(
         watch: told of every step.
         each_epoch: called with the model at the end of every epoch, in evaluation mode.
         checkpoint_seconds: how much work may be lost; the end of an epoch always leaves a checkpoint.
+        start: weights by name to begin with in the place of random ones.
 
     Raises Diverged, Interrupted, and ConvarithError for settings that do not fit and a folder that cannot be written.
     """
     trainer = _Trainer(settings, images, folder, device)
+    trainer.model.load_state_dict(start or {}, strict=False)
     if resume:
         trainer.resume()
     with _stop_requests() as stop:
@@ -274,10 +278,10 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def mean_squared_error(model: Autoencoder, images: Tensor, size: int = 500) -> float:
+def mean_squared_error(model: Autoencoder | Restorer, images: Tensor, size: int = 500) -> float:
     """The mean over pixels and stored images of the squared error, images scaled to 0..1."""
     parts = map(as_float, torch.split(images, size))
-    return float(torch.cat([(model(part) - part).square().flatten(1).mean(1) for part in parts]).cpu().double().mean())
+    return float(torch.cat([model.squared_errors(part) for part in parts]).cpu().double().mean())
 
 
 def _on_many(objective: Objective, device: torch.device, world: int, compiled: bool) -> nn.Module:

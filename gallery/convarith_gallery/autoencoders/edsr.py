@@ -1,0 +1,167 @@
+"""EDSR and MDSR: residual networks that enlarge pictures, the sub-pixels at the end."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from convarith.errors import ParameterError
+
+SCALES = (2, 3, 4)
+MEAN = (0.4488, 0.4371, 0.4040)
+"""Red, green and blue of an average picture, which the layers do not have to learn."""
+
+
+class Size(NamedTuple):
+    """How large a network is.
+
+    Attributes:
+        blocks: residual blocks; width: channels of each; residual: what a block's result counts in the sum.
+    """
+
+    blocks: int
+    width: int
+    residual: float = 1.0
+
+
+SIZES = {
+    "tiny": Size(2, 8),
+    "baseline": Size(16, 64),
+    "full": Size(32, 256, 0.1),
+    "mdsr": Size(80, 64),
+}
+"""Lim et al., arXiv 1707.02921, table 1; 'tiny' is for trying out."""
+
+
+class Edsr(nn.Module):
+    """The single-scale network of Lim et al., arXiv 1707.02921, figure 3.
+
+    Images (N, channels, H, W) in 0..1 in, (N, channels, scale H, scale W) out; any H and W.
+
+    Raises ParameterError for another scale or channel count.
+
+    >>> [sum(weight.numel() for weight in Edsr(scale).parameters()) for scale in SCALES]
+    [1369859, 1554499, 1517571]
+    >>> Edsr(3, size=SIZES["tiny"])(torch.zeros(1, 3, 5, 7)).shape
+    torch.Size([1, 3, 15, 21])
+    """
+
+    mean: Tensor
+    head: nn.Module
+    enlarge: nn.Module
+
+    def __init__(self, scale: int = 2, channels: int = 3, size: Size = SIZES["baseline"]) -> None:
+        super().__init__()
+        self.scale = _checked(scale)
+        self.register_buffer("mean", _mean(channels), persistent=False)
+        self.head = _convolution(channels, size.width)
+        self.body = _body(size)
+        self.enlarge = _enlarge(scale, size.width)
+        self.tail = _convolution(size.width, channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The enlarged images."""
+        features = self.head(images - self.mean)
+        enlarged: Tensor = self.tail(self.enlarge(features + self.body(features))) + self.mean
+        return enlarged
+
+
+class Mdsr(nn.Module):
+    """The multi-scale network of Lim et al., arXiv 1707.02921, figure 5: one body, a head and an end for each scale.
+
+    Images (N, channels, H, W) in 0..1 in, (N, channels, scale H, scale W) out; any H and W.
+
+    Raises ParameterError for another scale or channel count.
+
+    >>> Mdsr(size=SIZES["tiny"])(torch.zeros(1, 3, 5, 7), 4).shape
+    torch.Size([1, 3, 20, 28])
+    """
+
+    mean: Tensor
+
+    def __init__(self, channels: int = 3, size: Size = SIZES["mdsr"], scales: tuple[int, ...] = SCALES) -> None:
+        super().__init__()
+        self.register_buffer("mean", _mean(channels), persistent=False)
+        self.scales = scales
+        self.head = _convolution(channels, size.width)
+        self.before = nn.ModuleDict(
+            {
+                str(_checked(scale)): nn.Sequential(*(Block(size.width, kernel_size=5) for _ in range(2)))
+                for scale in scales
+            }
+        )
+        self.body = _body(size)
+        self.enlarge = nn.ModuleDict({str(scale): _enlarge(scale, size.width) for scale in scales})
+        self.tail = _convolution(size.width, channels)
+
+    def forward(self, images: Tensor, scale: int) -> Tensor:
+        """The images, enlarged by one of the scales."""
+        features = self.before[str(scale)](self.head(images - self.mean))
+        enlarged: Tensor = self.tail(self.enlarge[str(scale)](features + self.body(features))) + self.mean
+        return enlarged
+
+    def at(self, scale: int) -> Edsr:
+        """The network of one scale by itself, on the same weights.
+
+        Raises ParameterError for a scale it was not made with.
+
+        >>> Mdsr(size=SIZES["tiny"]).at(2)(torch.zeros(1, 3, 5, 7)).shape
+        torch.Size([1, 3, 10, 14])
+        """
+        if scale not in self.scales:
+            raise ParameterError(f"this MDSR enlarges by {', '.join(map(str, self.scales))}: got {scale}")
+        alone = Edsr.__new__(Edsr)
+        nn.Module.__init__(alone)
+        alone.scale = scale
+        alone.register_buffer("mean", self.mean, persistent=False)
+        alone.head = nn.Sequential(self.head, self.before[str(scale)])
+        alone.body, alone.enlarge, alone.tail = self.body, self.enlarge[str(scale)], self.tail
+        return alone.train(self.training)
+
+
+class Block(nn.Module):
+    """A residual block without batch norm: arXiv 1707.02921, figure 2c."""
+
+    def __init__(self, width: int, residual: float = 1.0, kernel_size: int = 3) -> None:
+        super().__init__()
+        self.residual = residual
+        self.layers = nn.Sequential(
+            _convolution(width, width, kernel_size), nn.ReLU(), _convolution(width, width, kernel_size)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (N, width, H, W) and what the block adds to them."""
+        changed: Tensor = features + self.residual * self.layers(features)
+        return changed
+
+
+def _body(size: Size) -> nn.Sequential:
+    blocks = [Block(size.width, size.residual) for _ in range(size.blocks)]
+    return nn.Sequential(*blocks, _convolution(size.width, size.width))
+
+
+def _enlarge(scale: int, width: int) -> nn.Sequential:
+    """Sub-pixels: 4 are 2 and 2 again."""
+    layers: list[nn.Module] = []
+    for factor in (2, 2) if scale == 4 else (scale,):
+        layers += [_convolution(width, factor**2 * width), nn.PixelShuffle(factor)]
+    return nn.Sequential(*layers)
+
+
+def _convolution(before: int, after: int, kernel_size: int = 3) -> nn.Conv2d:
+    return nn.Conv2d(before, after, kernel_size, padding=kernel_size // 2)
+
+
+def _mean(channels: int) -> Tensor:
+    if channels not in (1, 3):
+        raise ParameterError(f"pictures have 1 channel or 3: got {channels}")
+    mean = torch.tensor(MEAN)
+    return (mean if channels == 3 else mean.mean(0, keepdim=True)).reshape(1, channels, 1, 1)
+
+
+def _checked(scale: int) -> int:
+    if scale not in SCALES:
+        raise ParameterError(f"EDSR enlarges by {', '.join(map(str, SCALES))}: got {scale}")
+    return scale

@@ -1,0 +1,76 @@
+"""Stacked denoising autoencoders: layer upon layer trained to restore its input, then all of them to classify."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from convarith_gallery.autoencoders.data import as_float
+from convarith_gallery.autoencoders.evaluation import Evaluator, Number, Run
+from convarith_gallery.autoencoders.recipe import Settings, changed
+from convarith_gallery.autoencoders.training import train
+
+CLASSES = 10
+
+
+def pretraining(on: Evaluator) -> None:
+    """Test errors of the classifier that begins with each run's layers, beside one that begins at random.
+
+    Vincent et al., JMLR 2010, section 6.2: the run is the first layer, trained by the recipe; `depth` counts them all.
+    """
+    first = on.runs[0]
+    scratch = _test_error(on, first, "from-scratch", {})
+    for run in on.runs:
+        error = _test_error(on, run, "classifier", _stacked(on, run))
+        on.add(Number("test error, %", error, run.label, scratch, "no pretraining"))
+
+
+def _stacked(on: Evaluator, run: Run) -> dict[str, Tensor]:
+    """The weights of the classifier's layers, each trained on the codes of those below."""
+    deeper = changed(run.settings, {"encoder": "Linear({latent}, {latent}); Sigmoid()"})
+    start: dict[str, Tensor] = {}
+    codes, model = on.data.train, run.model
+    for layer in range(run.settings.depth):
+        if layer:
+            folder = run.folder / f"layer-{layer + 1}"
+            model = train(deeper, codes, folder, codes.device, resume=True).model
+        encoder = model.module.encoder
+        for name, weight in next(each for each in encoder if list(each.parameters())).state_dict().items():
+            start[f"module.{2 * layer}.{name}"] = weight
+        with torch.no_grad():
+            codes = torch.cat([encoder(as_float(part)) for part in torch.split(codes, 1000)])
+    return start
+
+
+def _test_error(on: Evaluator, run: Run, folder: str, start: Mapping[str, Tensor]) -> float:
+    """The share of test images, in per cent, that the trained classifier names wrongly."""
+    items = _labelled(on.data.train, on.data.train_labels)
+    settings = classifier_of(run.settings, items.shape[1] - 1)
+    model = train(settings, items, run.folder / folder, items.device, resume=True, start=start).model
+    with torch.no_grad():
+        said = model(as_float(on.data.test).flatten(1)).argmax(1)
+    return 100 * float((said != on.data.test_labels).double().mean())
+
+
+def classifier_of(settings: Settings, inputs: int) -> Settings:
+    """The classifier whose layers a stack of the settings' autoencoders begins.
+
+    >>> classifier_of(Settings("Flatten(); Linear(784, {latent}); Sigmoid()", depth=2), 784).layers
+    'Linear(784, 8); Sigmoid(); Linear(8, 8); Sigmoid(); Linear(8, 10)'
+    """
+    widths = [inputs, *["{latent}"] * settings.depth]
+    hidden = "".join(f"Linear({below}, {{latent}}); Sigmoid(); " for below in widths[:-1])
+    return changed(
+        settings,
+        {
+            "network": "classifier", "encoder": f"{hidden}Linear({{latent}}, {CLASSES})", "classes": CLASSES,
+            "likelihood": "categorical", "corruption": "", "level": 0.0, "final": "",
+        },
+    )  # fmt: skip
+
+
+def _labelled(images: Tensor, labels: Tensor) -> Tensor:
+    """Images as rows of numbers, their class as the last, as items with classes have it."""
+    return torch.cat((as_float(images).flatten(1), labels[:, None] / 255), dim=1)

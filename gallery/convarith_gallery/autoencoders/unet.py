@@ -1,0 +1,73 @@
+"""The U-Net that noise2noise trains: down by max pools, up by repeated pixels, joined at every size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from convarith.errors import ParameterError
+
+
+class UNet(nn.Module):
+    """The network of Lehtinen et al., arXiv 1803.04189, table 2; its layers have the names of the table.
+
+    Images (N, channels, H, W) in, the same shape out; H and W are multiples of 2**depth.
+
+    Attributes:
+        multiple: what H and W are multiples of.
+
+    Raises ParameterError for a number below 1.
+
+    >>> sum(weight.numel() for weight in UNet(3).parameters()), sum(weight.numel() for weight in UNet(1).parameters())
+    (991203, 988609)
+    >>> UNet(1, width=6, depth=2)(torch.zeros(1, 1, 8, 12)).shape
+    torch.Size([1, 1, 8, 12])
+    """
+
+    def __init__(self, channels: int = 3, width: int = 48, depth: int = 5) -> None:
+        super().__init__()
+        if min(channels, width, depth) < 1:
+            raise ParameterError(f"a U-Net has 1 channel, 1 feature and 1 pool or more: got {channels, width, depth}")
+        self.depth = depth
+        self.multiple = 2**depth
+        self.pool = nn.MaxPool2d(2)
+        self.upsample = nn.Upsample(scale_factor=2)
+        self.enc_conv0 = _convolved(channels, width)
+        for level in range(1, depth + 2):
+            self.add_module(f"enc_conv{level}", _convolved(width, width))
+        for level in range(depth, 1, -1):
+            below = width if level == depth else 2 * width
+            self.add_module(f"dec_conv{level}a", _convolved(below + width, 2 * width))
+            self.add_module(f"dec_conv{level}b", _convolved(2 * width, 2 * width))
+        below = width if depth == 1 else 2 * width
+        last = max(1, 4 * width // 3), max(1, 2 * width // 3)  # 64 and 32 in the table
+        self.dec_conv1a = _convolved(below + channels, last[0])
+        self.dec_conv1b = _convolved(*last)
+        self.dec_conv1c = nn.Conv2d(last[1], channels, 3, padding=1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, a=SLOPE)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The restored images, of the same shape."""
+        joined = [images]
+        values: Tensor = self.enc_conv0(images)
+        for level in range(1, self.depth + 1):
+            values = self.pool(self.get_submodule(f"enc_conv{level}")(values))
+            joined.append(values)
+        values = self.get_submodule(f"enc_conv{self.depth + 1}")(joined.pop())
+        for level in range(self.depth, 0, -1):
+            values = torch.cat((self.upsample(values), joined.pop()), dim=1)
+            values = self.get_submodule(f"dec_conv{level}a")(values)
+            values = self.get_submodule(f"dec_conv{level}b")(values)
+        restored: Tensor = self.dec_conv1c(values)
+        return restored
+
+
+SLOPE = 0.1
+"""Of the leaky ReLU behind every convolution but the last."""
+
+
+def _convolved(before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(before, after, 3, padding=1), nn.LeakyReLU(SLOPE))

@@ -1,0 +1,232 @@
+"""Harder data made from digits and shapes: the variants of Larochelle et al., and pictures with a class a pixel.
+
+The definitions are those of Larochelle et al., "An empirical evaluation of deep architectures on problems with many
+factors of variation", ICML 2007, which Vincent et al., JMLR 2010, table 3, measure on. Backgrounds are cut from the
+pictures that scikit-image ships, those of the test set from others than those of the training set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from convarith.errors import ConvarithError
+from convarith.values import nearest
+from convarith_gallery.autoencoders.data import Dataset, as_float
+from convarith_gallery.autoencoders.natural import pictures
+
+SIDE = 28
+FLAT = 0.1
+"""A background patch whose standard deviation is below this shows nothing and is not used."""
+
+
+def variant(name: str, digits: Dataset, train: int = 12_000, test: int = 10_000, seed: int = 0) -> Dataset:
+    """A variant by its name in VARIANTS: so many training and test images of 28x28, and their classes.
+
+    The digits are drawn from a data set of digits; rect, rect-img and convex have two classes and need none.
+
+    Raises ConvarithError for an unknown name.
+
+    >>> from convarith_gallery.autoencoders.data import digits
+    >>> data = variant("bg-rand", digits(), train=20, test=10)
+    >>> data.name, data.train.shape, data.test_labels.shape
+    ('bg-rand', torch.Size([20, 1, 28, 28]), torch.Size([10]))
+    """
+    if name not in VARIANTS:
+        raise ConvarithError(f"unknown variant {name!r}: {nearest(name, VARIANTS)}")
+    made: list[Tensor] = []
+    for part, count, images, labels in (
+        ("train", train, digits.train, digits.train_labels), ("test", test, digits.test, digits.test_labels),
+    ):  # fmt: skip
+        generator = Generator().manual_seed(2 * seed + (part == "test"))
+        made += VARIANTS[name](Draw(part, count, generator, images, labels))
+    source = f"{name}: {train:,} training and {test:,} test images of 28x28, made from {digits.name} and a seed, {seed}"
+    return Dataset(name, source, *(_stored(each) for each in made))
+
+
+def segmentation(digits: Dataset, train: int = 12_000, test: int = 2_000, seed: int = 0) -> Dataset:
+    """Digits on pictures, and what every pixel belongs to.
+
+    Items are (2, 28, 28) uint8: the picture, and the class of each pixel, 0 for the background and 1 + the digit.
+
+    >>> from convarith_gallery.autoencoders.data import digits
+    >>> segmentation(digits(), train=5, test=5).train[:, 1].amax()
+    tensor(9, dtype=torch.uint8)
+    """
+    made: list[Tensor] = []
+    for part, count, images, labels in (
+        ("train", train, digits.train, digits.train_labels), ("test", test, digits.test, digits.test_labels),
+    ):  # fmt: skip
+        draw = Draw(part, count, Generator().manual_seed(2 * seed + (part == "test")), images, labels)
+        strokes, classes = draw.digits()
+        picture = _stored(_over(strokes * draw.uniform(0.6, 1.0), draw.patches()))
+        mask = torch.where(strokes > 0.5, 1 + classes[:, None, None, None], 0).byte()
+        made += [torch.cat((picture, mask), dim=1), classes]
+    source = (
+        f"segment: {train:,} training and {test:,} test digits of {digits.name} on pictures, a class for each pixel"
+    )
+    return Dataset("segment", source, *made)
+
+
+class Draw:
+    """What one part of a data set is drawn from.
+
+    Attributes:
+        part: 'train' or 'test'; count: how many images; generator: where chance comes from.
+    """
+
+    def __init__(self, part: str, count: int, generator: Generator, images: Tensor, labels: Tensor) -> None:
+        self.part, self.count, self.generator = part, count, generator
+        self._images, self._labels = images, labels
+
+    def uniform(self, low: float, high: float, *shape: int) -> Tensor:
+        """Numbers between two bounds: (count, *shape), (count, 1, 1, 1) without a shape."""
+        drawn = torch.rand(self.count, *(shape or (1, 1, 1)), generator=self.generator)
+        return low + (high - low) * drawn
+
+    def digits(self) -> tuple[Tensor, Tensor]:
+        """Digits in 0..1, each at most once while there are enough, and their classes."""
+        order = torch.randperm(len(self._images), generator=self.generator)
+        chosen = order.repeat(-(-self.count // len(order)))[: self.count]
+        return as_float(self._images[chosen].cpu()), self._labels[chosen].cpu()
+
+    def patches(self) -> Tensor:
+        """Patches of natural pictures that show something, in 0..1."""
+        shown: list[Tensor] = []
+        source = pictures(self.part, colour=False)
+        while sum(map(len, shown)) < self.count:
+            seed = int(torch.randint(2**31, (), generator=self.generator))
+            crops = as_float(source.crops(2 * self.count, SIDE, seed))
+            shown.append(crops[crops.flatten(1).std(1) > FLAT])
+        return torch.cat(shown)[: self.count]
+
+
+def basic(draw: Draw) -> tuple[Tensor, Tensor]:
+    """The digits as they are."""
+    return draw.digits()
+
+
+def rotated(draw: Draw) -> tuple[Tensor, Tensor]:
+    """Digits turned by any angle."""
+    images, labels = draw.digits()
+    angle = draw.uniform(0, 2 * math.pi).flatten()
+    turn = torch.stack((angle.cos(), -angle.sin(), angle.sin(), angle.cos()), dim=1).reshape(-1, 2, 2)
+    grid = functional.affine_grid(functional.pad(turn, (0, 1)), list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, align_corners=False), labels
+
+
+def on_noise(draw: Draw) -> tuple[Tensor, Tensor]:
+    """Digits before noise: every pixel between black and white."""
+    images, labels = draw.digits()
+    return _over(images, draw.uniform(0, 1, 1, SIDE, SIDE)), labels
+
+
+def on_pictures(draw: Draw) -> tuple[Tensor, Tensor]:
+    """Digits before patches of pictures."""
+    images, labels = draw.digits()
+    return _over(images, draw.patches()), labels
+
+
+def rotated_on_pictures(draw: Draw) -> tuple[Tensor, Tensor]:
+    """Turned digits before patches of pictures."""
+    images, labels = rotated(draw)
+    return _over(images, draw.patches()), labels
+
+
+def rectangles(draw: Draw) -> tuple[Tensor, Tensor]:
+    """Outlines of rectangles: 0 for wide, 1 for tall ones; the sides differ by 3 or more."""
+    inside, edge, labels = _rectangles(draw, smallest=4, difference=3)
+    return (inside & edge).float(), labels
+
+
+def rectangles_on_pictures(draw: Draw) -> tuple[Tensor, Tensor]:
+    """Rectangles of one picture before another; sides of 10 or more, which differ by 5 or more."""
+    inside, _, labels = _rectangles(draw, smallest=10, difference=5)
+    return torch.where(inside, draw.patches(), draw.patches()), labels
+
+
+def convex(draw: Draw) -> tuple[Tensor, Tensor]:
+    """White regions: 1 for convex ones, 0 for unions of two that are not."""
+    wanted = torch.randint(2, (draw.count,), generator=draw.generator)
+    images = torch.zeros(draw.count, 1, SIDE, SIDE)
+    left = torch.arange(draw.count)
+    while len(left):
+        first, second = (_convex_regions(len(left), draw.generator) for _ in range(2))
+        one = wanted[left].bool()
+        regions = torch.where(one[:, None, None], first, first | second)
+        share = regions.flatten(1).float().mean(1)
+        fits = (share > 0.08) & (share < 0.6) & (one | _is_dented(regions, draw.generator))
+        images[left[fits], 0] = regions[fits].float()
+        left = left[~fits]
+    return images, wanted
+
+
+VARIANTS: dict[str, Callable[[Draw], tuple[Tensor, Tensor]]] = {
+    "basic": basic,
+    "rot": rotated,
+    "bg-rand": on_noise,
+    "bg-img": on_pictures,
+    "bg-img-rot": rotated_on_pictures,
+    "rect": rectangles,
+    "rect-img": rectangles_on_pictures,
+    "convex": convex,
+}
+"""By the names of Vincent et al., table 3."""
+
+NAMES = (*VARIANTS, "segment")
+
+
+def made(name: str, digits: Dataset) -> Dataset:
+    """A variant, or the pictures with a class a pixel, by its name in NAMES; made from other digits it says so."""
+    data = segmentation(digits) if name == "segment" else variant(name, digits)
+    return data if digits.name == "mnist" else data._replace(name=f"{name}-{digits.name}")
+
+
+def _over(strokes: Tensor, background: Tensor) -> Tensor:
+    """White strokes before a background, both in 0..1."""
+    return strokes + (1 - strokes) * background
+
+
+def _rectangles(draw: Draw, smallest: int, difference: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Which pixels are inside (N, 1, 28, 28), which of those on the edge, and which rectangles are tall."""
+    shortest = draw.uniform(smallest, SIDE - difference - 1, 1).floor()
+    longest = torch.lerp(shortest + difference, torch.full_like(shortest, SIDE - 1), draw.uniform(0, 1, 1)).floor()
+    tall = torch.rand(draw.count, 1, generator=draw.generator) < 0.5
+    sides = torch.where(tall, torch.cat((longest, shortest), 1), torch.cat((shortest, longest), 1))
+    start = (draw.uniform(0, 1, 2) * (SIDE - sides + 1)).floor()
+    at = torch.arange(SIDE)
+    after, before = at - start[:, :, None], (start + sides - 1)[:, :, None] - at
+    inside = (after >= 0) & (before >= 0)
+    edge = inside & ((after == 0) | (before == 0))
+    whole = inside[:, 0, :, None] & inside[:, 1, None, :]
+    outline = edge[:, 0, :, None] | edge[:, 1, None, :]
+    return whole[:, None], outline[:, None], tall.flatten().long()
+
+
+def _convex_regions(count: int, generator: Generator, planes: int = 8) -> Tensor:
+    """Intersections of up to 8 half-planes about a centre: (count, 28, 28)."""
+    centre = 6 + 16 * torch.rand(count, 2, 1, 1, generator=generator)
+    angle = 2 * math.pi * torch.rand(count, planes, 1, 1, generator=generator)
+    far = 2 + 10 * torch.rand(count, planes, 1, 1, generator=generator)
+    used = torch.arange(planes)[:, None, None] < torch.randint(3, planes + 1, (count, 1, 1, 1), generator=generator)
+    rows, columns = torch.arange(SIDE)[:, None] - centre[:, :1], torch.arange(SIDE) - centre[:, 1:]
+    return ((angle.cos() * rows + angle.sin() * columns <= far) | ~used).all(1)
+
+
+def _is_dented(regions: Tensor, generator: Generator, pairs: int = 400) -> Tensor:
+    """Does the middle of two pixels of a region often lie outside of it?"""
+    weights = regions.flatten(1).float() + 1e-9
+    chosen = torch.multinomial(weights, 2 * pairs, replacement=True, generator=generator).reshape(-1, 2, pairs)
+    rows, columns = chosen // SIDE, chosen % SIDE
+    row, column = rows.sum(1), columns.sum(1)
+    middle = regions.flatten(1).gather(1, row // 2 * SIDE + column // 2)
+    apart = (row % 2 == 0) & (column % 2 == 0)
+    return (apart & ~middle).sum(1) >= 0.03 * apart.sum(1).clamp(min=1)
+
+
+def _stored(values: Tensor) -> Tensor:
+    return (values.clamp(0, 1) * 255).round().byte() if values.is_floating_point() else values
