@@ -47,19 +47,23 @@ def parse(text: str) -> Layer:
 def read_expression(text: str, line: int = 1, column: int = 1) -> ast.expr:
     """The syntax tree of one call that stands at this line and column, its positions as in the whole text."""
     source = _OLD_LINEAR.sub(lambda match: match.group().replace("->", ", "), text)
-    lead = len(source) - len(source.lstrip())
+    *above, indent = source[: len(source) - len(source.lstrip())].split("\n")
+    line, column = line + len(above), (1 if above else column) + len(indent)
+    source = source.strip()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a stray backslash in a string is no concern of the user's here
-            tree = ast.parse(source.strip(), mode="eval").body
+            tree = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, MemoryError) as error:
         row, offset = (error.lineno or 1, error.offset or 1) if isinstance(error, SyntaxError) else (1, 1)
-        at = (line + row - 1, column + lead + max(offset, 1) - 1 if row == 1 else max(offset, 1))
+        at = (line + row - 1, max(offset, 1) + (column - 1 if row == 1 else 0))
         raise ParseError(f"{_shown(text)} is no layer: write a call such as Conv2d(1, 16, 3)", *at) from None
-    if (line, column + lead) != (1, 1):
+    if (line, column) != (1, 1) or not source.isascii():
+        rows = [row.encode() for row in re.split(r"\r\n?|\n", source)]
         for node in ast.walk(tree):
             if isinstance(node, (ast.expr, ast.keyword)):
-                node.col_offset += column + lead - 1 if node.lineno == 1 else 0
+                letters = len(rows[node.lineno - 1][: node.col_offset].decode())  # the tree counts bytes
+                node.col_offset = letters + (column - 1 if node.lineno == 1 else 0)
                 node.lineno += line - 1
     return tree
 
