@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from convarith_gallery.autoencoders.files import write_whole
+from convarith_gallery.figures import as_bytes, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,9 +84,10 @@ def curves(path: Path, lines: Mapping[str, Sequence[float]], label: str) -> None
 
     def draw(axes: Axes) -> None:
         for name, values in lines.items():
-            axes.plot(range(1, len(values) + 1), values, marker=".", label=name)
+            axes.plot(range(1, len(values) + 1), values, marker="." if len(values) <= 50 else "", label=name)
         axes.set(xlabel="epoch", ylabel=label, yscale="log")
-        axes.legend()
+        if len(lines) > 1:
+            axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False)
 
     _figure(path, [draw])
 
@@ -138,13 +140,7 @@ def arrows(path: Path, points: Tensor, panels: Mapping[str, tuple[Tensor, Tensor
 
 def _figure(path: Path, panels: Sequence[Panel]) -> None:
     """Draw panels side by side."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.5 * len(panels), 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(5.5 * len(panels), 4)
     for axes, draw in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         draw(axes)
-    content = BytesIO()
-    figure.savefig(content, format="png", dpi=100)
-    write_whole(path, content.getvalue())
+    write_whole(path, as_bytes(figure, "png"))
