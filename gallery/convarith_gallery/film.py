@@ -47,7 +47,7 @@ class Line(NamedTuple):
 
     points: tuple[tuple[float, float], ...]
     colour: str = "guide"
-    width: float = 1.25
+    width: float = 1.5
 
 
 Item = Box | Line
