@@ -31,6 +31,8 @@ COMMANDS = {
 }
 """Every command and its line in the overview; its module is loaded when the command runs."""
 
+CLOSED_PIPE = "the reader closed the pipe before the answer was written"
+
 
 class Commands(TyperGroup):
     """Loads a command's module, and what it imports, only when that command is asked for."""
@@ -103,8 +105,12 @@ def run(arguments: list[str] | None = None) -> int:
         # What is still buffered has no place to go: let the interpreter's last flush go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
-            return _refuse("the reader closed the pipe before the answer was written")
+            return _refuse(CLOSED_PIPE)
         return _refuse(f"the answer could not be written: {error.strerror}")
+    except SystemExit as stop:
+        if "_CONVARITH_COMPLETE" in os.environ:  # the shell has its completions
+            raise
+        return _refuse(CLOSED_PIPE) if stop.code else 0  # how a help that nobody reads is given up
     except (KeyboardInterrupt, typer.Abort):
         _refuse("interrupted")
         return 130

@@ -94,7 +94,15 @@ def test_json_is_the_same_everywhere() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [QUESTION, [*QUESTION, "--json"], ["solve", "conv-transpose", "-i", "14", "-o", "28"]], ids=" ".join
+    "arguments",
+    [
+        QUESTION,
+        [*QUESTION, "--json"],
+        ["solve", "conv-transpose", "-i", "14", "-o", "28"],
+        ["--help"],
+        ["shape", "--help"],
+    ],
+    ids=" ".join,
 )
 def test_a_closed_pipe_is_one_line(arguments: list[str]) -> None:
     reader, writer = os.pipe()
