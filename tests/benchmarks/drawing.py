@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from tempfile import TemporaryDirectory
 
 from comparing import Comparison, Side
@@ -18,8 +19,8 @@ def drawing(name: str) -> Side:
         from convarith_gallery.encoding import save
         from convarith_gallery.scenes import scene
 
-        film, folder = scene(name).film(), TemporaryDirectory()
-        return lambda: save(film, f"{folder.name}/film.gif")
+        film, folder, numbers = scene(name).film(), TemporaryDirectory(), count()
+        return lambda: save(film, f"{folder.name}/{next(numbers)}.gif")  # to replace a file costs a flush to the disk
 
     return Side(f"draw and write {name}", prepare)
 
@@ -33,8 +34,9 @@ def writing(name: str) -> Side:
         from convarith_gallery.theme import THEMES
 
         first, *others = (frame.image.copy() for frame in frames(scene(name).film(), THEMES["light"]))
-        folder = TemporaryDirectory()
-        return lambda: first.save(f"{folder.name}/film.gif", save_all=True, append_images=others, duration=500, loop=0)
+        folder, numbers = TemporaryDirectory(), count()
+        options = {"save_all": True, "append_images": others, "duration": 500, "loop": 0}
+        return lambda: first.save(f"{folder.name}/{next(numbers)}.gif", **options)
 
     return Side("Pillow writes it, drawn", prepare)
 
