@@ -43,6 +43,16 @@ class Area(NamedTuple):
     bottom: int
     right: int
 
+    @classmethod
+    def at(cls, place: Place) -> Area:
+        """The area of one cell.
+
+        >>> Area.at((0, 2, 3))
+        Area(panel=0, top=2, left=3, bottom=3, right=4)
+        """
+        panel, row, column = place
+        return cls(panel, row, column, row + 1, column + 1)
+
 
 class Step(NamedTuple):
     """One step.

@@ -28,6 +28,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from random_windows import random_transposed
 
 import convarith as ca
 from convarith.catalogue import build
@@ -48,21 +49,6 @@ def hits(kernel: int, stride: int, dilation: int, inputs: int) -> list[int]:
 
 def smallest_period(values: list[int]) -> int:
     return next(step for step in range(1, len(values) + 1) if values[step:] == values[:-step])
-
-
-def random_transposed(rng: random.Random, ndim: int) -> ca.ConvTranspose:
-    def axes(low: int, high: int) -> Any:
-        return tuple(rng.randint(low, high) for _ in range(ndim))
-
-    while True:
-        try:
-            return ca.ConvTranspose(
-                kernel_size=axes(1, 7), stride=axes(1, 5), dilation=axes(1, 4), padding=axes(0, 5),
-                output_padding=axes(0, 3) if rng.random() < 0.5 else 0, ndim=ndim,
-                in_channels=1, out_channels=1, bias=False,
-            )  # fmt: skip
-        except ca.ParameterError:
-            continue
 
 
 def random_reading(rng: random.Random, ndim: int) -> Layer:

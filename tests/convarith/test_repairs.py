@@ -13,26 +13,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from random_windows import random_transposed
 
 import convarith as ca
 from convarith.layer import Layer
 from convarith.overlapping import Scatter
 from convarith.repairs import repairs_of, resize, shuffle
-
-
-def random_transposed(rng: random.Random, ndim: int) -> ca.ConvTranspose:
-    def axes(low: int, high: int) -> Any:
-        return tuple(rng.randint(low, high) for _ in range(ndim))
-
-    while True:
-        try:
-            return ca.ConvTranspose(
-                kernel_size=axes(1, 7), stride=axes(1, 5), dilation=axes(1, 4), padding=axes(0, 5),
-                output_padding=axes(0, 3) if rng.random() < 0.5 else 0, ndim=ndim,
-                in_channels=1, out_channels=1, bias=False,
-            )  # fmt: skip
-        except ca.ParameterError:
-            continue
 
 
 def random_reading(rng: random.Random) -> Any:

@@ -45,9 +45,8 @@ def tell(subject: Subject) -> Story:
             cell = Cell(level(counts[target], found.max), str(counts[target]))
             keeps[outputs.place(target)] = cell
             marks[outputs.place(target)] = cell._replace(heavy=True)
-        panel, row, column = inputs.place(source)
         landed = areas([outputs.place(target) for target in hit])
-        links = tuple((Area(panel, row, column, row + 1, column + 1), area) for area in landed)
+        links = tuple((Area.at(inputs.place(source)), area) for area in landed)
         caption = f"input {position(source, 1)} hits {len(hit)} output{'s' if len(hit) != 1 else ''}"
         steps.append(Step(marks, keeps, caption, links))
     verdict = ("even" if found.uniform else "uneven") + f": {found.why}"

@@ -7,8 +7,8 @@ from typing import cast
 
 from convarith.transposed import ConvTranspose
 from convarith_gallery.reads import Index, Number, reads, term_value
-from convarith_gallery.story import Area, Cell, Place, Step, Story
-from convarith_gallery.views.sliding import areas, position, size_text, title_of
+from convarith_gallery.story import Area, Cell, Step, Story
+from convarith_gallery.views.sliding import areas, kernel_cells, position, size_text, title_of
 from convarith_gallery.views.subject import Sheet, Subject, weight_shape, written
 
 
@@ -31,7 +31,7 @@ def tell(subject: Subject) -> Story:
     panels = inputs.panels({
         inputs.place(index): Cell("input", subject.text(subject.values[index])) for index in inputs.indices()
     })  # fmt: skip
-    panels += kernel.panels(_kernel_cells(subject, kernel, 0))
+    panels += kernel.panels(kernel_cells(subject, kernel, 0))
     panels += outputs.panels({outputs.place(index): _output_cell(subject, index, None) for index in outputs.indices()})
     sums: dict[Index, Number] = {}
     steps = tuple(
@@ -89,14 +89,6 @@ def transposed_remarks(subject: Subject) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def _kernel_cells(subject: Subject, sheet: Sheet, channel: int) -> dict[Place, Cell]:
-    """The weights that an input channel has."""
-    assert subject.weight is not None
-    return {
-        sheet.place(index): Cell("kernel", subject.text(subject.weight[channel, *index])) for index in sheet.indices()
-    }
-
-
 def _output_cell(subject: Subject, index: Index, number: Number | None) -> Cell:
     """A place of the whole output: in the ring that the padding cuts off, or kept."""
     sizes = subject.output[1:]
@@ -126,7 +118,7 @@ def _step(
 ) -> Step:  # fmt: skip
     marks = {inputs.place(source): Cell("kernel", subject.text(subject.values[source]), heavy=True)}
     if source[0]:
-        marks |= _kernel_cells(subject, kernel, source[0])
+        marks |= kernel_cells(subject, kernel, source[0])
     keeps = {}
     for target, added in landing.items():
         sums[target] = sums.get(target, 0) + added
@@ -139,7 +131,6 @@ def _step(
     times_kernel = f"{value} times the kernel" if subject.numbers else "its value times the kernel"
     links: tuple[tuple[Area, Area], ...] = ()
     if landing:
-        panel, row, column = inputs.place(source)
         landed = areas([outputs.place(target) for target in landing])
-        links = tuple((Area(panel, row, column, row + 1, column + 1), area) for area in landed)
+        links = tuple((Area.at(inputs.place(source)), area) for area in landed)
     return Step(marks, keeps, f"input {position(source, subject.shape[0])}: {times_kernel}", links)

@@ -36,7 +36,7 @@ def tell(subject: Subject) -> Story:
     groups["output"] = f"output {size_text(subject.output)}"
     panels = inputs.panels(_input_cells(subject, inputs, found))
     if kernel is not None:
-        panels += kernel.panels(_kernel_cells(subject, kernel, 0))
+        panels += kernel.panels(kernel_cells(subject, kernel, 0))
     stepped = {read.target for read in shown}
     panels += outputs.panels({
         outputs.place(read.target): Cell("empty") if read.target in stepped
@@ -133,8 +133,14 @@ def _padding_text(subject: Subject, source: tuple[int, ...] | None) -> str:
     return subject.text(value)
 
 
-def _kernel_cells(subject: Subject, sheet: Sheet, channel: int) -> dict[Place, Cell]:
-    """The weights that an output channel has."""
+def kernel_cells(subject: Subject, sheet: Sheet, channel: int) -> dict[Place, Cell]:
+    """The weights that one output channel has; of a transposed convolution, one input channel.
+
+    >>> import convarith as ca
+    >>> subject = Subject.of(ca.Conv(kernel_size=2, ndim=1), (3,), weight=[5, 7])
+    >>> [cell.text for cell in kernel_cells(subject, Sheet.of("kernel", (1, 2)), 0).values()]
+    ['5', '7']
+    """
     assert subject.weight is not None
     return {
         sheet.place(index): Cell("kernel", subject.text(subject.weight[channel, *index])) for index in sheet.indices()
@@ -148,20 +154,16 @@ def _step(subject: Subject, read: Read, inputs: Sheet, kernel: Sheet | None, out
     marks = {}
     best = None
     if read.how == "max":
-        sources = [term for term in read.terms if term.source is not None]
-        best = next((term for term in sources if term.source and subject.values[term.source] == number), None)
+        best = next((term for term in read.terms if term.source and subject.values[term.source] == number), None)
     for term in read.terms:
         heavy = term is best and subject.numbers
         marks[inputs.place(term.place)] = Cell("kernel", _under(subject, term), _note(subject, term), heavy=heavy)
         if term.source is not None and term.source != term.place:  # the value that the padding repeats
             marks[inputs.place(term.source)] = Cell("kernel", subject.text(subject.values[term.source]), heavy=True)
     if kernel is not None and subject.weight is not None and read.target[0]:
-        marks |= _kernel_cells(subject, kernel, read.target[0])
+        marks |= kernel_cells(subject, kernel, read.target[0])
     marks[target] = Cell("now", shown, heavy=True)
-    links = tuple(
-        (area, Area(target[0], target[1], target[2], target[1] + 1, target[2] + 1))
-        for area in areas([inputs.place(term.place) for term in read.terms])
-    )
+    links = tuple((area, Area.at(target)) for area in areas([inputs.place(term.place) for term in read.terms]))
     return Step(marks, {target: Cell("output", shown)}, _caption(subject, read, number), links)
 
 

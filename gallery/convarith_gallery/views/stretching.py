@@ -119,7 +119,6 @@ def _step(
     caption = f"output {position(read.target, subject.output[0])}: {met} of {len(read.terms)} taps meet an input"
     if subject.numbers:
         caption += f", sum {written(number)}"
-    area = Area(target[0], target[1], target[2], target[1] + 1, target[2] + 1)
     windows = areas([inputs.place(term.place) for term in read.terms])
-    links = tuple((window, area) for window in windows)
+    links = tuple((window, Area.at(target)) for window in windows)
     return Step(marks, {target: kept}, caption, links)

@@ -43,10 +43,8 @@ def tell(subject: Subject) -> Story:
         target = outputs.place(best)
         marks[target] = Cell("now", text, heavy=True)
         caption = f"{text}, the largest of its window, goes back to {position(best, before.shape[0])}"
-        link = tuple(
-            Area(panel, row, column, row + 1, column + 1) for panel, row, column in (pooled.place(read.target), target)
-        )
-        steps.append(Step(marks, {target: Cell("output", text)}, caption, ((link[0], link[1]),)))
+        link = (Area.at(pooled.place(read.target)), Area.at(target))
+        steps.append(Step(marks, {target: Cell("output", text)}, caption, (link,)))
     panels = inputs.panels(
         {inputs.place(index): Cell("input", written(number)) for index, number in before.values.items()}
     )
