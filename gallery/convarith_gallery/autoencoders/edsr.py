@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -60,6 +62,7 @@ class Edsr(nn.Module):
         self.body = _body(size)
         self.enlarge = _enlarge(scale, size.width)
         self.tail = _convolution(size.width, channels)
+        _interpolating(self.head, [self.body], [self.enlarge], self.tail)
 
     def forward(self, images: Tensor) -> Tensor:
         """The enlarged images."""
@@ -95,6 +98,8 @@ class Mdsr(nn.Module):
         self.body = _body(size)
         self.enlarge = nn.ModuleDict({str(scale): _enlarge(scale, size.width) for scale in scales})
         self.tail = _convolution(size.width, channels)
+        first = [block.layers for block in self.before.modules() if isinstance(block, Block)]
+        _interpolating(self.head, [self.body, *first], self.enlarge.values(), self.tail)
 
     def forward(self, images: Tensor, scale: int) -> Tensor:
         """The images, enlarged by one of the scales."""
@@ -148,6 +153,40 @@ def _enlarge(scale: int, width: int) -> nn.Sequential:
     for factor in (2, 2) if scale == 4 else (scale,):
         layers += [_convolution(width, factor**2 * width), nn.PixelShuffle(factor)]
     return nn.Sequential(*layers)
+
+
+@torch.no_grad()
+def _interpolating(
+    head: nn.Conv2d, residuals: Iterable[nn.Sequential], enlarging: Iterable[nn.Module], tail: nn.Conv2d
+) -> None:
+    """Set the weights so that the network begins as linear interpolation.
+
+    The first channels carry the colours through, and every residual ends in zeros. Without this most of the training
+    goes into finding the picture again that the network was given. The sub-pixels begin without a checkerboard, as
+    those of Aitken et al., arXiv 1707.02937, do, which repeat the nearest pixel.
+    """
+    for residual in residuals:
+        for weight in residual[-1].parameters():
+            weight.zero_()
+    colours = head.in_channels
+    for same in (head, tail):
+        _interpolate(same, 1, colours)
+    for layers in enlarging:
+        for convolution in layers.modules():
+            if isinstance(convolution, nn.Conv2d):
+                _interpolate(convolution, math.isqrt(convolution.out_channels // convolution.in_channels), colours)
+
+
+def _interpolate(convolution: nn.Conv2d, factor: int, channels: int) -> None:
+    """Let a 3x3 convolution give its first channels as sub-pixels: so many times larger, by linear interpolation."""
+    assert convolution.bias is not None
+    away = (torch.arange(factor) + 0.5) / factor - 0.5  # from a pixel's middle to those of its sub-pixels
+    line = torch.stack((-away, 1 - away.abs(), away), dim=1).clamp(min=0)
+    kernels = torch.einsum("yi,xj->yxij", line, line).flatten(0, 1)
+    convolution.weight[: channels * factor**2] = 0
+    convolution.bias[: channels * factor**2] = 0
+    for channel, weights in enumerate(convolution.weight[: channels * factor**2].chunk(channels)):
+        weights[:, channel] = kernels
 
 
 def _convolution(before: int, after: int, kernel_size: int = 3) -> nn.Conv2d:

@@ -80,6 +80,8 @@ class Evaluator:
     options: Mapping[str, Any] = field(default_factory=dict)
     numbers: list[Number] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Of training that was part of an evaluation, by variant."""
 
     @cached_property
     def pca(self) -> Pca:

@@ -38,6 +38,7 @@ class Autoencoder(nn.Module):
         self.latent_shape = decoder.latent_shape
         self.variational = settings.variational
         self.probabilities = settings.likelihood == "bernoulli"
+        self.mean, self.deviation = settings.mean, settings.deviation
 
     @property
     def latent(self) -> int:
@@ -46,17 +47,17 @@ class Autoencoder(nn.Module):
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Means and log-variances of a variational code, (N, latent) each."""
-        mean, log_variance = self.encoder(images).flatten(1).float().chunk(2, dim=1)
+        mean, log_variance = self._encoded(images).float().chunk(2, dim=1)
         return mean, log_variance
 
     def codes(self, images: Tensor) -> Tensor:
         """The codes of images (N, *input_shape): (N, latent); a variational one's mean."""
-        return self.posterior(images)[0] if self.variational else self.encoder(images).flatten(1)
+        return self.posterior(images)[0] if self.variational else self._encoded(images)
 
     def outputs(self, codes: Tensor) -> Tensor:
         """The decoder's last layer for codes (N, latent): (N, *input_shape), logits for the Bernoulli likelihood."""
         result: Tensor = self.decoder(codes.reshape(-1, *self.latent_shape))
-        return result
+        return result if self.probabilities else result * self.deviation + self.mean
 
     def decode(self, codes: Tensor) -> Tensor:
         """The images of codes (N, latent): (N, *input_shape)."""
@@ -66,6 +67,10 @@ class Autoencoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """What comes back of images (N, *input_shape) in 0..1."""
         return self.decode(self.codes(images))
+
+    def _encoded(self, images: Tensor) -> Tensor:
+        encoded: Tensor = self.encoder((images - self.mean) / self.deviation)
+        return encoded.flatten(1)
 
     def squared_errors(self, images: Tensor) -> Tensor:
         """The squared error of each image (N,), a mean over its pixels."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,8 +22,7 @@ def pretraining(on: Evaluator) -> None:
 
     Vincent et al., JMLR 2010, section 6.2: the run is the first layer, trained by the recipe; `depth` counts them all.
     """
-    first = on.runs[0]
-    scratch = _test_error(on, first, "from-scratch", {})
+    scratch = _test_error(on, on.runs[0], "from-scratch", {})
     for run in on.runs:
         error = _test_error(on, run, "classifier", _stacked(on, run))
         on.add(Number("test error, %", error, run.label, scratch, "no pretraining"))
@@ -35,7 +36,7 @@ def _stacked(on: Evaluator, run: Run) -> dict[str, Tensor]:
     for layer in range(run.settings.depth):
         if layer:
             folder = run.folder / f"layer-{layer + 1}"
-            model = train(deeper, codes, folder, codes.device, resume=True).model
+            model = _trained(on, run, deeper, codes, folder)
         encoder = model.module.encoder
         for name, weight in next(each for each in encoder if list(each.parameters())).state_dict().items():
             start[f"module.{2 * layer}.{name}"] = weight
@@ -48,10 +49,19 @@ def _test_error(on: Evaluator, run: Run, folder: str, start: Mapping[str, Tensor
     """The share of test images, in per cent, that the trained classifier names wrongly."""
     items = _labelled(on.data.train, on.data.train_labels)
     settings = classifier_of(run.settings, items.shape[1] - 1)
-    model = train(settings, items, run.folder / folder, items.device, resume=True, start=start).model
+    model = _trained(on, run, settings, items, run.folder / folder, start)
     with torch.no_grad():
         said = model(as_float(on.data.test).flatten(1)).argmax(1)
     return 100 * float((said != on.data.test_labels).double().mean())
+
+
+def _trained(
+    on: Evaluator, run: Run, settings: Settings, items: Tensor, folder: Path, start: Mapping[str, Tensor] | None = None
+) -> Any:
+    """The model of a further training of the run; its seconds count with the run's."""
+    trained = train(settings, items, folder, items.device, resume=True, start=start)
+    on.seconds[run.label] = on.seconds.get(run.label, 0) + trained.seconds
+    return trained.model
 
 
 def classifier_of(settings: Settings, inputs: int) -> Settings:

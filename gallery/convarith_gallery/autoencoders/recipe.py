@@ -40,6 +40,8 @@ class Settings:
         digit: the only class that is trained on; -1 for all.
         depth: pools of a U-Net or a SegNet, residual blocks of EDSR and MDSR, layers of a stack.
         final: the decoder's last activation, by torch's name; '' for none.
+        mean, deviation: of the training pixels: the layers get them less the mean, over the deviation, and give them
+            back so, but for logits.
         upsample: how the mirrored decoder grows back: transposed, resize or pixelshuffle.
         likelihood: gaussian (half the squared error), laplace (the absolute error), bernoulli or categorical
             (cross-entropy); the loss is the sum over pixels in nats, the mean over images.
@@ -65,6 +67,8 @@ class Settings:
     width: int = 32
     depth: int = 5
     final: str = ""
+    mean: float = 0.0
+    deviation: float = 1.0
     upsample: str = "transposed"
     likelihood: str = "gaussian"
     variational: bool = False
@@ -98,6 +102,11 @@ class Settings:
         for name in ("learning_rate", "beta", "l1", "weight_decay", "images"):
             if not getattr(self, name) >= 0:
                 raise ConvarithError(f"{name} is at least 0: got {getattr(self, name)}")
+
+        if not self.deviation > 0:
+            raise ConvarithError(f"deviation is above 0: got {self.deviation}")
+        if (self.mean, self.deviation) != (0, 1) and self.network != "mirror":
+            raise ConvarithError(f"mean and deviation go with a mirrored network: {self.network} has its own way")
 
         if (self.network in ("mirror", "classifier")) != bool(self.encoder):
             raise ConvarithError("a model has an encoder to mirror, or another network: give one of the two")

@@ -121,6 +121,8 @@ def enlargement(on: Evaluator) -> None:
             means = {mode: sum(values) / len(values) for mode, values in ratios.items()}
             metric = f"PSNR x{scale} of whole pictures, dB"
             on.add(Number(metric, means["model"], run.label, means["bicubic"], "bicubic", lower_is_better=False))
+            gain = means["model"] - means["bicubic"]
+            on.add(Number(f"dB above bicubic, x{scale}", gain, run.label, lower_is_better=False))
 
 
 def anomaly(on: Evaluator) -> None:
@@ -177,6 +179,7 @@ def mean_overlap(counts: Tensor) -> float:
 def segmentation(on: Evaluator) -> None:
     """Pixels named rightly, and the mean overlap of classes, beside calling everything background."""
     rows: list[tuple[str, Tensor]] = []
+    overlaps: dict[str, float] = {}
     for run in on.runs:
         classes = run.settings.classes
         given, logits, items = answered(run, on.data.test)
@@ -184,9 +187,14 @@ def segmentation(on: Evaluator) -> None:
         counts, blank = (confusion(each, truth, classes).cpu() for each in (predicted, torch.zeros_like(truth)))
         for metric, measure in (("pixel accuracy", _accuracy), ("mean IoU", mean_overlap)):
             on.add(Number(metric, measure(counts), run.label, measure(blank), "all background", lower_is_better=False))
+        overlaps[run.settings.upsample] = mean_overlap(counts)
         drawn = int((counts - counts.diagonal().diag())[1:].sum())
         rows = rows or [("pictures", given[:SHOWN]), ("classes", truth[:SHOWN, None] / classes)]
         rows.append((f"{run.label}: {drawn:,} pixels of strokes wrong", predicted[:SHOWN, None] / classes))
+    indices = overlaps.pop("unpool", None)
+    if indices is not None and overlaps:
+        best = max(overlaps, key=overlaps.__getitem__)
+        on.add(Number("mean IoU with indices", indices, "", overlaps[best], f"{best}, without", lower_is_better=False))
     on.show("classes.png", "pictures, the class of every pixel, and what the networks say", pictures.grid(rows))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from functools import cached_property
 
 import torch
@@ -105,6 +104,20 @@ class Restorer(nn.Module):
         return training_flops(self.trace())
 
 
+class Mirrored(nn.Module):
+    """An encoder and a decoder, one behind the other, with pixels standardised between them."""
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, mean: float, deviation: float) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.mean, self.deviation = mean, deviation
+
+    def forward(self, given: Tensor) -> Tensor:
+        """The restored items."""
+        restored: Tensor = self.decoder(self.encoder((given - self.mean) / self.deviation))
+        return restored * self.deviation + self.mean
+
+
 def _module(settings: Settings, given: tuple[int, ...], answered: tuple[int, ...]) -> nn.Module:
     """The network of the settings, for inputs and outputs of these shapes."""
     channels, width, depth = given[0], settings.width, settings.depth
@@ -121,4 +134,5 @@ def _module(settings: Settings, given: tuple[int, ...], answered: tuple[int, ...
         case "classifier":
             return encoder_of(settings, given)[0]
     encoder, _ = encoder_of(settings, given)
-    return nn.Sequential(OrderedDict(encoder=encoder, decoder=chain_of(decoder_of(settings, answered).network)))
+    decoder = chain_of(decoder_of(settings, answered).network)
+    return Mirrored(encoder, decoder, settings.mean, settings.deviation)

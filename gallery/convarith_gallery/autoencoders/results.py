@@ -69,7 +69,12 @@ def gather(folders: Iterable[Path], order: list[str]) -> list[dict[str, Any]]:
             metrics = read_metrics(file)
             found[metrics["recipe"]] = metrics
     rank = {name: number for number, name in enumerate(order)}
-    return sorted(found.values(), key=lambda metrics: (rank.get(metrics["recipe"], len(rank)), metrics["recipe"]))
+
+    def place(metrics: dict[str, Any]) -> tuple[int, str]:
+        recipe = metrics["recipe"]
+        return rank.get(recipe.removesuffix(f"-{metrics['data']}"), len(rank)), recipe
+
+    return sorted(found.values(), key=place)
 
 
 def read_committed() -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def run_recipe(
     for name in recipe.evaluations:
         if name not in KNOWN:
             raise ConvarithError(f"{recipe.name}: unknown evaluation {name!r}: {nearest(name, KNOWN)}")
-    recipe = recipe.with_changes({"dataset": data.name})
+    recipe = _on(recipe, data.name)
     folder = out / recipe.name
     if resume and (done := _done(folder, recipe)):
         return done
@@ -83,6 +83,8 @@ def run_recipe(
         pictures.curves(evaluator.show("curves.png", "fit to the training images, nats an image"), lines, "fit, nats")
     for name in recipe.evaluations:
         KNOWN[name](evaluator)
+    for record in records:
+        record["seconds"] = round(record["seconds"] + evaluator.seconds.get(record["label"], 0), 2)
     metrics = {
         "recipe": recipe.name, "about": recipe.about, "lecture": recipe.lecture,
         "data": data.name, "source": data.source,
@@ -125,6 +127,17 @@ def load_model(folder: Path, device: torch.device | None = None) -> Autoencoder 
     return model.to(device or "cpu").eval()
 
 
+def _on(recipe: Recipe, data: str) -> Recipe:
+    """The recipe on this data; on other data than its file names, or the stand-in for that, it has a name of its own.
+
+    >>> [_on(read_recipe("sdae"), data).name for data in ("mnist", "digits", "rot")]
+    ['sdae', 'sdae', 'sdae-rot']
+    """
+    known = data.removesuffix("-digits") in (recipe.settings.dataset, "digits")
+    name = recipe.name if known else f"{recipe.name}-{data}"
+    return replace(recipe.with_changes({"dataset": data}), name=name)
+
+
 def _done(folder: Path, recipe: Recipe) -> dict[str, Any] | None:
     """The metrics of a recipe that was trained with these settings and evaluated."""
     if not (folder / METRICS).exists():
@@ -137,7 +150,7 @@ def _done(folder: Path, recipe: Recipe) -> dict[str, Any] | None:
 def _folder_of(recipe: Recipe, label: str, settings: Settings, out: Path) -> tuple[Path, bool]:
     """Where a training lives, and whether it is another recipe's."""
     if recipe.of:
-        base = read_recipe(recipe.of).with_changes(recipe.changes)
+        base = _on(read_recipe(recipe.of), recipe.settings.dataset).with_changes(recipe.changes)
         for other, same in base.variants():
             if same == settings:
                 return out / base.name / (other or "model"), True

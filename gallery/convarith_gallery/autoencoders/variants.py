@@ -20,6 +20,8 @@ from convarith_gallery.autoencoders.data import Dataset, as_float
 from convarith_gallery.autoencoders.natural import pictures
 
 SIDE = 28
+SCENE = 32
+"""Of a picture whose pixels are classified: 5 halvings."""
 FLAT = 0.1
 """A background patch whose standard deviation is below this shows nothing and is not used."""
 
@@ -51,7 +53,7 @@ def variant(name: str, digits: Dataset, train: int = 12_000, test: int = 10_000,
 def segmentation(digits: Dataset, train: int = 12_000, test: int = 2_000, seed: int = 0) -> Dataset:
     """Digits on pictures, and what every pixel belongs to.
 
-    Items are (2, 28, 28) uint8: the picture, and the class of each pixel, 0 for the background and 1 + the digit.
+    Items are (2, 32, 32) uint8: the picture, and the class of each pixel, 0 for the background and 1 + the digit.
 
     >>> from convarith_gallery.autoencoders.data import digits
     >>> segmentation(digits(), train=5, test=5).train[:, 1].amax()
@@ -62,8 +64,9 @@ def segmentation(digits: Dataset, train: int = 12_000, test: int = 2_000, seed: 
         ("train", train, digits.train, digits.train_labels), ("test", test, digits.test, digits.test_labels),
     ):  # fmt: skip
         draw = Draw(part, count, Generator().manual_seed(2 * seed + (part == "test")), images, labels)
-        strokes, classes = draw.digits()
-        picture = _stored(_over(strokes * draw.uniform(0.6, 1.0), draw.patches()))
+        images, classes = draw.digits()
+        strokes = functional.pad(images, [(SCENE - SIDE) // 2] * 4)
+        picture = _stored(_over(strokes * draw.uniform(0.6, 1.0), draw.patches(SCENE)))
         mask = torch.where(strokes > 0.5, 1 + classes[:, None, None, None], 0).byte()
         made += [torch.cat((picture, mask), dim=1), classes]
     source = (
@@ -94,13 +97,13 @@ class Draw:
         chosen = order.repeat(-(-self.count // len(order)))[: self.count]
         return as_float(self._images[chosen].cpu()), self._labels[chosen].cpu()
 
-    def patches(self) -> Tensor:
-        """Patches of natural pictures that show something, in 0..1."""
+    def patches(self, side: int = SIDE) -> Tensor:
+        """Square patches of natural pictures that show something, in 0..1."""
         shown: list[Tensor] = []
         source = pictures(self.part, colour=False)
         while sum(map(len, shown)) < self.count:
             seed = int(torch.randint(2**31, (), generator=self.generator))
-            crops = as_float(source.crops(2 * self.count, SIDE, seed))
+            crops = as_float(source.crops(2 * self.count, side, seed))
             shown.append(crops[crops.flatten(1).std(1) > FLAT])
         return torch.cat(shown)[: self.count]
 

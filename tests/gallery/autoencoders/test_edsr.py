@@ -4,6 +4,7 @@
 - Shapes are those torch gives, at every scale.
 - MDSR at one scale is MDSR, on the same weights; a scale without a batch leaves the others' ends alone.
 - The mean of the pictures is not learnt: a network of zeros gives it back.
+- A network that was never trained is torch's linear interpolation, away from the border.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ pytest.importorskip("torch", reason="builds networks of torch, which is not inst
 import torch
 from convarith_gallery.autoencoders.edsr import MEAN, SCALES, SIZES, Edsr, Mdsr
 from torch import nn
+from torch.nn.functional import interpolate
 
 import convarith as ca
 
@@ -68,6 +70,18 @@ def test_the_mean_is_given() -> None:
         for weight in model.parameters():
             weight.zero_()
     torch.testing.assert_close(model(torch.rand(1, 3, 4, 4))[0, :, 2, 2], torch.tensor(MEAN))
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_beginning_is_linear_interpolation(scale: int, channels: int) -> None:
+    pictures = torch.rand(2, channels, 9, 7)
+    expected = pictures
+    for factor in (2, 2) if scale == 4 else (scale,):
+        expected = interpolate(expected, scale_factor=factor, mode="bilinear")
+    inner = (..., slice(2 * scale, -2 * scale), slice(2 * scale, -2 * scale))
+    for model in (Edsr(scale, channels, SIZES["tiny"]), Mdsr(channels, SIZES["tiny"]).at(scale)):
+        torch.testing.assert_close(model(pictures)[inner], expected[inner])
 
 
 def test_what_cannot_be_built_is_refused() -> None:

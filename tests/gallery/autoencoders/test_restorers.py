@@ -35,7 +35,7 @@ from torch.distributions import Categorical, Laplace
 from convarith.errors import ConvarithError
 
 SHAPES = {
-    "mnist": (1, 28, 28), "circle": (2,), "natural": (3, 96, 96), "segment": (2, 28, 28), "speech": (1, 256),
+    "mnist": (1, 28, 28), "circle": (2,), "natural": (3, 96, 96), "segment": (2, 32, 32), "speech": (1, 256),
 }  # fmt: skip
 RESTORING = [name for name in names() if read_recipe(name).settings.restores]
 SMALL = {"unet": {"width": 6}, "edsr": {"width": 4, "depth": 1}, "mdsr": {"width": 4, "depth": 1}}
@@ -56,7 +56,7 @@ def test_every_recipe_builds_and_its_table_counts_its_weights(name: str) -> None
         assert model.trace().params == weights
         items = torch.rand(2, *shape)
         if settings.classes:
-            items[:, -1] = torch.randint(settings.classes, (2, 28, 28)) / 255
+            items[:, -1] = torch.randint(settings.classes, (2, 32, 32)) / 255
         loss, fit, _, _ = Objective(model, settings)(items)
         assert 0 < loss == fit < float("inf")
         loss.backward()

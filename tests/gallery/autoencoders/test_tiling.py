@@ -40,6 +40,15 @@ NETWORKS = {
 }
 
 
+def drawn(name: str) -> nn.Module:
+    """A network with weights drawn at random, also where it would begin with others."""
+    module = NETWORKS[name]()
+    for part in module.modules():
+        if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)):
+            part.reset_parameters()
+    return module.double().eval()
+
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
@@ -59,7 +68,7 @@ def whole(module: nn.Module, tiling: Tiling, picture: Tensor) -> Tensor:
 @pytest.mark.parametrize("size", [(101, 77), (33, 150), (72, 9)], ids=str)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_pieces_are_the_whole(name: str, size: tuple[int, int]) -> None:
-    module = NETWORKS[name]().double().eval()
+    module = drawn(name)
     tiling = Tiling(module)
     assert len(tiling.pieces(tiling.legal_size(size), 48)) > 1
     picture = torch.rand(1, *size, dtype=torch.float64)
@@ -70,7 +79,7 @@ def test_pieces_are_the_whole(name: str, size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_output_depends_on_more_than_the_reach(name: str) -> None:
-    module = NETWORKS[name]().double().eval()
+    module = drawn(name)
     for part in module.modules():  # a ReLU or a maximum would hide what is seen
         if isinstance(part, (nn.Sequential, nn.ModuleList)):
             for key, layer in part.named_children():

@@ -83,7 +83,7 @@ def test_convex_regions_are_and_others_are_not() -> None:
 
 def test_a_class_for_every_pixel() -> None:
     data = segmentation(DIGITS, 50, 20)
-    assert data.train.shape == (50, 2, 28, 28)
+    assert data.train.shape == (50, 2, 32, 32)
     for item, label in zip(data.train, data.train_labels, strict=True):
         assert set(item[1].unique().tolist()) == {0, 1 + int(label)}
 
