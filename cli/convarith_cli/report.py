@@ -51,5 +51,5 @@ def report(
     sources = dict.fromkeys(metrics["source"] for metrics in found)
     title = f"{len(found)} recipes, {len(rows)} numbers; of those with a published one {passed} passed, {missed} missed"
     table = Table(pages.NUMBER_COLUMNS, rows, numbers=("test", "published", "seed", "epochs", "seconds"))
-    blocks: list[Block] = [title, table, "\n".join(sources)]
+    blocks: list[Block] = [title, table, f"trained in {results.time_of_training(found)}", "\n".join(sources)]
     return Answer({"results": found}, blocks, as_json=as_json, as_markdown=as_markdown)

@@ -197,7 +197,7 @@ def _mean(channels: int) -> Tensor:
     if channels not in (1, 3):
         raise ParameterError(f"pictures have 1 channel or 3: got {channels}")
     mean = torch.tensor(MEAN)
-    return (mean if channels == 3 else mean.mean(0, keepdim=True)).reshape(1, channels, 1, 1)
+    return (mean if channels == 3 else mean.mean(0, keepdim=True))[:, None, None]
 
 
 def _checked(scale: int) -> int:

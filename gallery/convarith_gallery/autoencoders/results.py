@@ -83,6 +83,21 @@ def read_committed() -> list[dict[str, Any]]:
     return found
 
 
+def time_of_training(results: Iterable[dict[str, Any]]) -> str:
+    """How long the trainings took on each device; one that recipes share counts once.
+
+    >>> run = {"settings": {"seed": 0}, "device": "a CPU", "seconds": 7290.0}
+    >>> time_of_training([{"runs": [run]}, {"runs": [run, run | {"settings": {"seed": 1}, "seconds": 90.0}]}])
+    '2 h 3 min on a CPU'
+    """
+    trained = {as_text(run["settings"]): run for metrics in results for run in metrics["runs"]}
+    seconds: dict[str, float] = {}
+    for run in trained.values():
+        seconds[run["device"]] = seconds.get(run["device"], 0) + run["seconds"]
+    minutes = {device: round(spent / 60) for device, spent in seconds.items()}
+    return ", ".join(f"{spent // 60} h {spent % 60} min on {device}" for device, spent in minutes.items())
+
+
 def write_committed(results: list[dict[str, Any]], path: Path = COMMITTED) -> None:
     """Make these the results that come with the package; how the loss fell stays in the run folders."""
     kept = [

@@ -264,6 +264,8 @@ class _Trainer:
         states = {}
         for number, (name, weight) in enumerate(self.weights.items()):
             moments = _part(tensors, f"optimiser.{name}.")
+            if not moments:  # a part of an MDSR whose scale was not drawn yet
+                continue
             # As the weight lies in memory: the fused step walks through both alike.
             placed = {key: torch.empty_like(weight).copy_(moments[key]) for key in ("exp_avg", "exp_avg_sq")}
             states[number] = {"step": moments["step"], **placed}
@@ -292,7 +294,9 @@ def _on_many(objective: Objective, device: torch.device, world: int, compiled: b
             torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
             atexit.register(torch.distributed.destroy_process_group)
         ids = [device.index] if device.type == "cuda" else None
-        engine = nn.parallel.DistributedDataParallel(engine, device_ids=ids)
+        # The processes of an MDSR draw scales of their own, each with layers that the others leave out.
+        some = isinstance(objective.model, Restorer) and len(objective.model.scales) > 1
+        engine = nn.parallel.DistributedDataParallel(engine, device_ids=ids, find_unused_parameters=some)
     # CUDA graphs take the launches away that dominate such small layers.
     return torch.compile(engine, mode="reduce-overhead" if device.type == "cuda" else None) if compiled else engine  # type: ignore[return-value]
 

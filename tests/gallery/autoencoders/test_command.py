@@ -27,7 +27,7 @@ pytest.importorskip("torch", reason="trains with torch, which is not installed")
 
 import torch
 from convarith_gallery.autoencoders import results
-from convarith_gallery.autoencoders.data import as_float, digits
+from convarith_gallery.autoencoders.data import digits
 from convarith_gallery.autoencoders.recipe import names
 from convarith_gallery.autoencoders.running import load_model
 from convarith_gallery.autoencoders.training import mean_squared_error
@@ -263,23 +263,33 @@ def test_nothing_heavy_is_loaded(code: str) -> None:
     assert not {"torch", "numpy", "matplotlib", "sklearn", "PIL", "pooch", "rich"} & set(seen)
 
 
-def test_two_processes_under_torchrun(tmp_path: Path) -> None:
+MDSR = """
+evaluations = []
+[settings]
+network = "mdsr"
+dataset = "natural"
+width = 4
+depth = 1
+corruption = "reduce"
+level = 2.0
+images = 200
+epochs = 1
+"""
+
+
+@pytest.mark.parametrize(("text", "image"), [("", (1, 28, 28)), (MDSR, (3, 24, 24))], ids=["dense", "mdsr"])
+def test_two_processes_under_torchrun(tmp_path: Path, text: str, image: tuple[int, int, int]) -> None:
+    """Also where each draws a scale of its own, and uses layers that the other leaves out."""
     recipe = write_recipe(tmp_path, "own", ["reconstruction"], DENSE)
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        "-m",
-        "convarith_cli",
-    ]
+    if text:
+        Path(recipe).write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [*command, "train", recipe, "--out", str(tmp_path / "runs"), "--json"], capture_output=True, text=True,
-        env=environment_with(OMP_NUM_THREADS="1"), timeout=120, check=False,
+        [*command, "-m", "convarith_cli", "train", recipe, "--out", str(tmp_path / "runs"), "--json"], text=True,
+        capture_output=True, env=environment_with(OMP_NUM_THREADS="1"), timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     validate("train", json.loads(done.stdout))
     model = load_model(tmp_path / "runs/own/model")
-    assert model(as_float(digits().test[:2])).shape == torch.Size([2, 1, 28, 28])
+    scale = 2 if text else 1
+    assert model(torch.rand(2, *image)).shape == (2, image[0], scale * image[1], scale * image[2])

@@ -1,6 +1,7 @@
 """The models and their losses.
 
 - The decoders of conv and deep are those the lectures print; parameters and work are the known numbers.
+- A mean and a deviation of the pixels change what the layers see and nothing else.
 - Losses are those of torch.distributions.
 - A user's own module is the encoder that is trained; what cannot be mirrored or doubled is refused.
 """
@@ -17,6 +18,7 @@ import torch
 from convarith_gallery.autoencoders.losses import Objective, divergence, misfit
 from convarith_gallery.autoencoders.models import Autoencoder
 from convarith_gallery.autoencoders.recipe import Settings, changed, names, read_recipe
+from convarith_gallery.autoencoders.training import build
 from torch import nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
@@ -63,6 +65,16 @@ def test_every_recipe_builds_and_its_table_counts_its_weights(name: str) -> None
         assert model.trace().params == sum(weight.numel() for weight in model.parameters())
         loss, fit, _, _ = Objective(model, settings)(items)
         assert 0 < fit <= loss
+
+
+@pytest.mark.parametrize("corruption", ["", "erasure"])
+def test_layers_see_standardised_pixels(corruption: str) -> None:
+    plain = changed(read_recipe("deep").settings, {"mean": 0.0, "deviation": 1.0, "corruption": corruption})
+    torch.manual_seed(0)
+    given = torch.rand(2, *IMAGE)
+    built = [build(changed(plain, changes), IMAGE) for changes in ({}, {"mean": 0.25, "deviation": 0.5})]
+    expected = 0.5 * built[0]((given - 0.25) / 0.5) + 0.25
+    torch.testing.assert_close(built[1](given), expected)
 
 
 def test_fits_are_minus_log_likelihoods() -> None:

@@ -132,6 +132,8 @@ def test_the_posterior_mean_is_the_sum_over_all_points() -> None:
     [
         ({}, "an encoder to mirror, or another network"),
         ({"encoder": "ReLU()", "network": "unet"}, "an encoder to mirror, or another network"),
+        ({"network": "unet", "corruption": "blur", "mean": 0.5}, "mean and deviation go with a mirrored network"),
+        ({"encoder": "ReLU()", "deviation": 0.0}, "deviation is above 0: got 0"),
         ({"network": "unet"}, "unet restores or classifies pixels: give a corruption, pairs or classes"),
         ({"network": "segnet", "classes": 3}, "classes go with likelihood categorical: got 3 and gaussian"),
         ({"encoder": "ReLU()", "corruption": "blurr"}, "corruption is one of , erasure, blur"),
