@@ -124,7 +124,7 @@ def resolve(name: str) -> tuple[str, int | None, type[Layer], tuple[str, ...]]:
 
 def _positional(stem: str, cls: type[Layer]) -> tuple[str, ...]:
     """torch's positional order, where it depends on the name within one class."""
-    if stem in _PADS and stem != "ConstantPad":
+    if stem in _PADS and stem not in ("ConstantPad", "ZeroPad"):  # older reprs of ZeroPad show its value, 0
         return ("padding",)
     if stem.startswith("Upsampling"):
         return ("size", "scale_factor")

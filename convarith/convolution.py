@@ -26,7 +26,7 @@ class ConvolutionLayer(WindowLayer):
     never_spread: ClassVar[tuple[str, ...]] = ("kernel_size",)
 
     def _check_channels(self, least_in: int) -> None:
-        if self.bias not in (True, False):
+        if self.bias not in (True, False, None):  # torch takes None as False
             raise ParameterError(f"bias must be True or False, got {self.bias!r}")
         object.__setattr__(self, "bias", bool(self.bias))
         for name, least in (("groups", 1), ("in_channels", least_in), ("out_channels", 1)):

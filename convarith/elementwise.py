@@ -110,9 +110,9 @@ def _sizes(value: object) -> tuple[int, ...]:
     return sizes if isinstance(sizes, tuple) else (sizes,)
 
 
-BATCH = {
-    "num_features": REQUIRED, "eps": 1e-05, "momentum": 0.1, "affine": True, "track_running_stats": True, "bias": True,
-}  # fmt: skip
+_NORM = {"num_features": REQUIRED, "eps": 1e-05, "momentum": 0.1, "affine": True, "track_running_stats": True}
+BATCH = _NORM | {"bias": True}
+SYNC = _NORM | {"process_group": None, "bias": True}
 INSTANCE = BATCH | {"affine": False, "track_running_stats": False}
 GROUP = {"num_groups": REQUIRED, "num_channels": REQUIRED, "eps": 1e-05, "affine": True, "bias": True}
 
@@ -154,7 +154,7 @@ TABLE: dict[str, tuple[Arguments, Callable[[Arguments, tuple[int, ...]], str | N
     "BatchNorm1d": (BATCH, _batch_norm(2, 3)),
     "BatchNorm2d": (BATCH, _batch_norm(4)),
     "BatchNorm3d": (BATCH, _batch_norm(5)),
-    "SyncBatchNorm": (BATCH, None),
+    "SyncBatchNorm": (SYNC, None),
     "InstanceNorm1d": (INSTANCE, _instance_norm(1)),
     "InstanceNorm2d": (INSTANCE, _instance_norm(2)),
     "InstanceNorm3d": (INSTANCE, _instance_norm(3)),

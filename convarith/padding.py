@@ -104,6 +104,8 @@ class Pad(SpatialLayer):
                 raise ParameterError(f"{name}{ndim}d takes one padding or {2 * ndim}, got {len(flat)}: {tuple(flat)}")
             pairs = list(zip(flat[::2], flat[1::2], strict=True))
             padding = tuple(reversed(pairs + [(0, 0)] * (ndim - len(pairs))))
+        if name == "ZeroPad" and arguments.get("value"):
+            raise ParameterError(f"ZeroPad has the value 0, got {arguments['value']}: write ConstantPad")
         if name == "ConstantPad" and "value" not in arguments:
             raise ParameterError("ConstantPad needs a value")
         return cls(padding=padding, mode=modes.get(name, "zeros"), ndim=ndim, **arguments)
@@ -125,7 +127,8 @@ class Pad(SpatialLayer):
 
     def _rule(self, axis: int, ndim: int | None) -> AxisRule:
         before, after = self.pads(axis)
-        fits = max(0, -before - after)  # an output of 0 is the smallest
+        smallest = 1 if ndim == 1 and self.mode in ("reflect", "replicate") else 0  # of outputs
+        fits = max(0, smallest - before - after)
         if self.mode == "zeros":  # torch crops first: what is cut must be there
             least = max(fits, -before, -after, -min(before, 0) - min(after, 0))
         elif self.mode == "reflect":

@@ -11,11 +11,12 @@ from convarith.layer import Layer
 from convarith.values import nearest
 
 _OLD_LINEAR = re.compile(r"\(\s*(\d+)\s*->\s*(\d+)\s*\)")
+_OLD_INPLACE = re.compile(r"\binplace(?=\s*\))")
 _BARE_WORDS = {
-    "inplace", "same", "valid", "zeros", "reflect", "replicate", "circular", "none", "tanh",
+    "same", "valid", "zeros", "reflect", "replicate", "circular", "none", "tanh",
     "nearest", "linear", "bilinear", "bicubic", "trilinear", "area",
 }  # fmt: skip
-"""Words that torch's reprs print without quotes, as in padding=same or the older ReLU (inplace)."""
+"""Words that torch's reprs print without quotes, as in padding=same."""
 
 
 MOST_BITS = 10_000
@@ -47,6 +48,7 @@ def parse(text: str) -> Layer:
 def read_expression(text: str, line: int = 1, column: int = 1) -> ast.expr:
     """The syntax tree of one call that stands at this line and column, its positions as in the whole text."""
     source = _OLD_LINEAR.sub(lambda match: match.group().replace("->", ", "), text)
+    source = _OLD_INPLACE.sub("inplace=True", source)  # of ReLU (inplace) and ELU (alpha=1.0, inplace)
     *above, indent = source[: len(source) - len(source.lstrip())].split("\n")
     line, column = line + len(above), (1 if above else column) + len(indent)
     source = source.strip()
@@ -108,18 +110,14 @@ def _dotted(node: ast.expr) -> str:
 
 def _arguments(name: str, call: ast.Call, parameters: tuple[str, ...]) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
-    bare = [arg.id for arg in call.args if isinstance(arg, ast.Name) and arg.id in parameters]
-    positional = [arg for arg in call.args if not (isinstance(arg, ast.Name) and arg.id in bare)]
     if name == "Identity":  # torch's Identity takes anything and ignores it
         return {}
-    if len(positional) > len(parameters):
+    if len(call.args) > len(parameters):
         raise _error(
-            f"{name} takes at most {len(parameters)} arguments, got {len(positional)}", positional[len(parameters)]
+            f"{name} takes at most {len(parameters)} arguments, got {len(call.args)}", call.args[len(parameters)]
         )
-    for parameter, node in zip(parameters, positional, strict=False):
+    for parameter, node in zip(parameters, call.args, strict=False):
         arguments[parameter] = _literal(node)
-    for word in bare:  # the older ReLU (inplace)
-        arguments[word] = True
     for keyword in call.keywords:
         if keyword.arg is None:
             raise _error("** is not read: write the arguments out", keyword.value)

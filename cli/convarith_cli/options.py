@@ -158,9 +158,12 @@ def read_layer(text: str, given: dict[str, Any]) -> Layer:
     values = read_values(kind, given)
     needed = [name for name, parameter in inspect.signature(cls).parameters.items()
               if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty]  # fmt: skip
-    missing = [flag_of(name) for name in needed if name not in values]
+    missing = [name for name in needed if name not in values]
+    if not {option.parameter for option in OPTIONS}.issuperset(missing):
+        call = f"{cls.__name__}({', '.join(f'{name}=...' for name in needed)})"
+        raise ParameterError(f"{kind} has no options for what it needs: write the call, '{call}'")
     if missing:
-        raise ParameterError(f"{kind} needs {' and '.join(missing)}")
+        raise ParameterError(f"{kind} needs {' and '.join(map(flag_of, missing))}")
     if ndim:
         values["ndim"] = ndim
     return cls(**values)
@@ -204,6 +207,8 @@ def _padding(text: str) -> Any:
         return text.lower()
     entries = []
     for word in re.split(r"[x,]", text):
+        if ":" in word and not re.fullmatch(r"\s*-?\d+\s*:\s*-?\d+\s*", word):
+            raise ConvarithError(f"--padding {text!r} is no padding: write 1, 1x2, or before:after as in 1:0x2:2")
         pair = read_sizes(word.replace(":", "x"), flag_of("padding")) if ":" in word else None
         entries.append(pair or read_sizes(word, flag_of("padding"))[0])
     return entries[0] if len(entries) == 1 and isinstance(entries[0], int) else tuple(entries)
