@@ -2,6 +2,7 @@
 
 - Every `console` block shows a command and exactly what it prints.
 - Every `python` block passes as a doctest.
+- The page of results is what `convarith report` prints.
 - The two set-up commands install from this folder and end in the main job and in the tests; CI runs them as they stand.
 """
 
@@ -50,6 +51,14 @@ def test_every_command_prints_what_is_shown(capsys: pytest.CaptureFixture[str], 
             assert body == true
     if request.config.getoption("--update-golden"):
         README.write_text(text, encoding="utf-8")
+
+
+def test_the_page_of_results_is_the_report(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> None:
+    page = README.parent / "docs" / "results.md"
+    true = f"# What the reference autoencoders reach\n\n{printed('convarith report --markdown', capsys)}"
+    if request.config.getoption("--update-golden"):
+        page.write_text(true, encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == true
 
 
 def test_python_blocks_are_true() -> None:

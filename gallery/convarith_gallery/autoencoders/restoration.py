@@ -78,7 +78,7 @@ def restoration(on: Evaluator) -> None:
             for other, values in plain.items():
                 on.add(
                     Number(
-                        f"PSNR, dB (above {other})", psnr(answers, clean), run.label, psnr(values, clean), other, False
+                        f"PSNR beside {other}, dB", psnr(answers, clean), run.label, psnr(values, clean), other, False
                     )
                 )
             some = slice(0, SIMILARITY_IMAGES)

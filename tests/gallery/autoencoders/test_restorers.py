@@ -169,7 +169,7 @@ def test_a_users_own_noisy_pairs(tmp_path: Path) -> None:
     ("recipe", "changes", "metrics"),
     [
         ("denoise-2d", ["epochs=2"], {"test MSE", "distance to E[X | noisy X], RMS"}),
-        ("upscale", ["epochs=1", "images=256", "width=4"], {"PSNR, dB (above bicubic)", "checkerboard of decoder.2"}),
+        ("upscale", ["epochs=1", "images=256", "width=4"], {"PSNR beside bicubic, dB", "checkerboard of decoder.2"}),
         ("segment", ["epochs=1", "images=256", "width=4"], {"pixel accuracy", "mean IoU"}),
         ("noise2noise", ["epochs=1", "images=24", "width=3"], {"PSNR lost by noisy targets, dB"}),
         ("mdsr", ["epochs=1", "images=32", "width=4", "depth=1"], {f"PSNR x{scale} of whole pictures, dB" for scale in (2, 3, 4)}),
