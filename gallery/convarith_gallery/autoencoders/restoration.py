@@ -189,13 +189,30 @@ def segmentation(on: Evaluator) -> None:
             on.add(Number(metric, measure(counts), run.label, measure(blank), "all background", lower_is_better=False))
         overlaps[run.settings.upsample] = mean_overlap(counts)
         drawn = int((counts - counts.diagonal().diag())[1:].sum())
-        rows = rows or [("pictures", given[:SHOWN]), ("classes", truth[:SHOWN, None] / classes)]
-        rows.append((f"{run.label}: {drawn:,} pixels of strokes wrong", predicted[:SHOWN, None] / classes))
+        rows = rows or [("pictures", given[:SHOWN].expand(-1, 3, -1, -1)), ("classes", coloured(truth[:SHOWN]))]
+        rows.append((f"{run.label}: {drawn:,} pixels of strokes wrong", coloured(predicted[:SHOWN])))
     indices = overlaps.pop("unpool", None)
     if indices is not None and overlaps:
         best = max(overlaps, key=overlaps.__getitem__)
         on.add(Number("mean IoU with indices", indices, "", overlaps[best], f"{best}, without", lower_is_better=False))
-    on.show("classes.png", "pictures, the class of every pixel, and what the networks say", pictures.grid(rows))
+    on.show(
+        "classes.png",
+        "pictures, the class of every pixel, and what the networks say",
+        pictures.grid(rows, negative=False),
+    )
+
+
+def coloured(classes: Tensor) -> Tensor:
+    """Classes (N, H, W) as colours (N, 3, H, W): 0 is white, the others are those of matplotlib's tab10, in turn.
+
+    >>> coloured(torch.tensor([[[0, 1]]]))[0, :, 0, 1]
+    tensor([0.1216, 0.4667, 0.7059])
+    """
+    from matplotlib import colormaps
+
+    colours = torch.tensor([*colormaps["tab10"].colors])  # type: ignore[attr-defined]
+    table = torch.cat((torch.ones(1, 3), colours)).to(classes.device)
+    return table[torch.where(classes > 0, 1 + (classes - 1) % len(colours), 0)].movedim(-1, 1)
 
 
 SHOWN = 24
