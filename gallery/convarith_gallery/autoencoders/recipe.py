@@ -106,7 +106,9 @@ class Settings:
         if not self.deviation > 0:
             raise ConvarithError(f"deviation is above 0: got {self.deviation}")
         if (self.mean, self.deviation) != (0, 1) and self.network != "mirror":
-            raise ConvarithError(f"mean and deviation go with a mirrored network: {self.network} has its own way")
+            raise ConvarithError(
+                f"mean and deviation go with a mirrored network, not with {self.network}: leave them out"
+            )
 
         if (self.network in ("mirror", "classifier")) != bool(self.encoder):
             raise ConvarithError("a model has an encoder to mirror, or another network: give one of the two")
@@ -235,7 +237,7 @@ def read_recipe(name: str) -> Recipe:
     path = Path(name)
     if path.suffix != ".toml":
         if name not in names():
-            raise ConvarithError(f"unknown recipe {name!r}: {nearest(name, names())}, or give a .toml file")
+            raise ConvarithError(f"unknown recipe {name!r}: {nearest(name, names())} (a .toml file is read, too)")
         path = FOLDER / f"{name}.toml"
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
