@@ -1,8 +1,9 @@
 """Harder data made from digits and shapes: the variants of Larochelle et al., and pictures with a class a pixel.
 
 The definitions are those of Larochelle et al., "An empirical evaluation of deep architectures on problems with many
-factors of variation", ICML 2007, which Vincent et al., JMLR 2010, table 3, measure on. Backgrounds are cut from the
-pictures that scikit-image ships, those of the test set from others than those of the training set.
+factors of variation", ICML 2007, and of the pages of its data, which Vincent et al., JMLR 2010, table 3, measure on;
+they have 50,000 test images. Backgrounds are cut from the pictures that scikit-image ships, those of the test set from
+others than those of the training set.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ FLAT = 0.1
 """A background patch whose standard deviation is below this shows nothing and is not used."""
 
 
-def variant(name: str, digits: Dataset, train: int = 12_000, test: int = 10_000, seed: int = 0) -> Dataset:
+def variant(name: str, digits: Dataset, train: int | None = None, test: int = 10_000, seed: int = 0) -> Dataset:
     """A variant by its name in VARIANTS: so many training and test images of 28x28, and their classes.
 
-    The digits are drawn from a data set of digits; rect, rect-img and convex have two classes and need none.
+    The digits are drawn from a data set of digits; rect, rect-img and convex have two classes and need none. There
+    are as many training images as in the source unless given.
 
     Raises ConvarithError for an unknown name.
 
@@ -40,6 +42,7 @@ def variant(name: str, digits: Dataset, train: int = 12_000, test: int = 10_000,
     """
     if name not in VARIANTS:
         raise ConvarithError(f"unknown variant {name!r}: {nearest(name, VARIANTS)}")
+    train = TRAINING.get(name, 12_000) if train is None else train
     made: list[Tensor] = []
     for part, count, images, labels in (
         ("train", train, digits.train, digits.train_labels), ("test", test, digits.test, digits.test_labels),
@@ -153,19 +156,20 @@ def rectangles_on_pictures(draw: Draw) -> tuple[Tensor, Tensor]:
 
 
 def convex(draw: Draw) -> tuple[Tensor, Tensor]:
-    """White regions: 1 for convex ones, 0 for unions of two that are not."""
-    wanted = torch.randint(2, (draw.count,), generator=draw.generator)
-    images = torch.zeros(draw.count, 1, SIDE, SIDE)
-    left = torch.arange(draw.count)
+    """White regions: 1 for convex ones of 19 pixels or more, 0 for 2 to 4 of 10 or more whose union is not convex.
+
+    The numbers of half-planes are such that both classes are as white in the mean.
+    """
+    labels = torch.randint(2, (draw.count,), generator=draw.generator)
+    images = torch.zeros(draw.count, SIDE, SIDE, dtype=torch.bool)
+    images[labels == 1] = _convex_regions(int(labels.sum()), 0.195, 19, draw.generator)
+    left = (labels == 0).nonzero().flatten()
     while len(left):
-        first, second = (_convex_regions(len(left), draw.generator) for _ in range(2))
-        one = wanted[left].bool()
-        regions = torch.where(one[:, None, None], first, first | second)
-        share = regions.flatten(1).float().mean(1)
-        fits = (share > 0.08) & (share < 0.6) & (one | _is_dented(regions, draw.generator))
-        images[left[fits], 0] = regions[fits].float()
-        left = left[~fits]
-    return images, wanted
+        parts = _convex_regions(4 * len(left), 0.07, 10, draw.generator).reshape(-1, 4, SIDE, SIDE)
+        used = torch.randint(2, 5, (len(left), 1), generator=draw.generator) > torch.arange(4)
+        images[left] = (parts & used[:, :, None, None]).any(1)
+        left = left[~_is_dented(images[left])]
+    return images[:, None].float(), labels
 
 
 VARIANTS: dict[str, Callable[[Draw], tuple[Tensor, Tensor]]] = {
@@ -179,6 +183,8 @@ VARIANTS: dict[str, Callable[[Draw], tuple[Tensor, Tensor]]] = {
     "convex": convex,
 }
 """By the names of Vincent et al., table 3."""
+TRAINING = {"rect": 1_200, "convex": 8_000}
+"""Images to train and validate on, of the variants that have not 12,000."""
 
 NAMES = (*VARIANTS, "segment")
 
@@ -210,25 +216,40 @@ def _rectangles(draw: Draw, smallest: int, difference: int) -> tuple[Tensor, Ten
     return whole[:, None], outline[:, None], tall.flatten().long()
 
 
-def _convex_regions(count: int, generator: Generator, planes: int = 8) -> Tensor:
-    """Intersections of up to 8 half-planes about a centre: (count, 28, 28)."""
-    centre = 6 + 16 * torch.rand(count, 2, 1, 1, generator=generator)
-    angle = 2 * math.pi * torch.rand(count, planes, 1, 1, generator=generator)
-    far = 2 + 10 * torch.rand(count, planes, 1, 1, generator=generator)
-    used = torch.arange(planes)[:, None, None] < torch.randint(3, planes + 1, (count, 1, 1, 1), generator=generator)
-    rows, columns = torch.arange(SIDE)[:, None] - centre[:, :1], torch.arange(SIDE) - centre[:, 1:]
-    return ((angle.cos() * rows + angle.sin() * columns <= far) | ~used).all(1)
+def _convex_regions(count: int, chance: float, least: int, generator: Generator) -> Tensor:
+    """Intersections of half-planes, each through a place of the image in a direction: (count, 28, 28) booleans.
+
+    Their number follows the geometric distribution of `chance`, from 0; regions of fewer than `least` pixels are
+    drawn anew.
+    """
+    axis = torch.arange(SIDE)
+    found = [torch.empty(0, SIDE, SIDE, dtype=torch.bool)]
+    while sum(map(len, found)) < count:
+        regions = torch.ones(count, SIDE, SIDE, dtype=torch.bool)
+        planes = torch.empty(count).geometric_(chance, generator=generator) - 1
+        left = torch.arange(count)
+        for number in range(int(planes.max())):
+            left = left[(planes[left] > number) & regions[left].flatten(1).any(1)]
+            place = SIDE * torch.rand(2, len(left), 1, 1, generator=generator)
+            angle = 2 * math.pi * torch.rand(len(left), 1, 1, generator=generator)
+            rows, columns = axis[:, None] - place[0], axis - place[1]
+            regions[left] &= angle.cos() * rows + angle.sin() * columns <= 0
+        found.append(regions[regions.flatten(1).sum(1) >= least])
+    return torch.cat(found)[:count]
 
 
-def _is_dented(regions: Tensor, generator: Generator, pairs: int = 400) -> Tensor:
-    """Does the middle of two pixels of a region often lie outside of it?"""
-    weights = regions.flatten(1).float() + 1e-9
-    chosen = torch.multinomial(weights, 2 * pairs, replacement=True, generator=generator).reshape(-1, 2, pairs)
-    rows, columns = chosen // SIDE, chosen % SIDE
-    row, column = rows.sum(1), columns.sum(1)
-    middle = regions.flatten(1).gather(1, row // 2 * SIDE + column // 2)
-    apart = (row % 2 == 0) & (column % 2 == 0)
-    return (apart & ~middle).sum(1) >= 0.03 * apart.sum(1).clamp(min=1)
+def _is_dented(regions: Tensor) -> Tensor:
+    """Is the middle of any two pixels of a region (N, 28, 28) a pixel outside of it?
+
+    >>> _is_dented(torch.tensor([[[1, 1, 1]], [[1, 0, 1]]]) > 0)
+    tensor([False,  True])
+    """
+    height, width = regions.shape[1:]
+    size = (2 * height - 1, 2 * width - 1)
+    spectrum = torch.fft.rfft2(regions.float(), s=size)
+    pairs = torch.fft.irfft2(spectrum.square(), s=size)[:, ::2, ::2]  # at m: how many pairs have their middle there
+    dented: Tensor = ((pairs > 0.5) & ~regions).flatten(1).any(1)
+    return dented
 
 
 def _stored(values: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Data made from digits and shapes.
 
 - The digits are there: before a black background where they were, turned ones as scipy turns them.
-- Rectangles are tall or wide as labelled; convex regions hold the middle of any two of their pixels, others do not.
+- Rectangles are tall or wide as labelled; convex regions hold the middle of any two of their pixels, others do not,
+  and both are as white in the mean, as the source says of its own.
 - A seed decides everything; the backgrounds of training and test come from different pictures.
 - A class a pixel is the digit's where its stroke is.
 - Sounds are as loud and as long as asked for.
@@ -79,6 +80,20 @@ def test_convex_regions_are_and_others_are_not() -> None:
     assert set(data.train_labels.tolist()) == {0, 1}
     for image, convex in zip(data.train[:, 0], data.train_labels, strict=True):
         assert middles_outside(image > 0) != bool(convex)
+        assert int((image > 0).sum()) >= (19 if convex else 10)
+
+
+def test_both_classes_of_regions_are_as_white_in_the_mean() -> None:
+    data = variant("convex", DIGITS, 4000, 1)
+    white = as_float(data.train).mean((1, 2, 3))
+    both = [white[data.train_labels == label] for label in (0, 1)]
+    deviation = sum(float(each.var()) / len(each) for each in both) ** 0.5
+    assert abs(float(both[0].mean() - both[1].mean())) < 4 * deviation
+
+
+@pytest.mark.parametrize(("name", "count"), [("rect", 1_200), ("convex", 8_000), ("rot", 12_000)])
+def test_as_many_training_images_as_in_the_source(name: str, count: int) -> None:
+    assert len(variant(name, DIGITS, test=1).train) == count
 
 
 def test_a_class_for_every_pixel() -> None:
