@@ -9,12 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from convarith_gallery.autoencoders import pictures
 from convarith_gallery.autoencoders.data import as_float
 from convarith_gallery.autoencoders.evaluation import Evaluator, Number, Run
 from convarith_gallery.autoencoders.recipe import Settings, changed
 from convarith_gallery.autoencoders.training import train
 
 CLASSES = 10
+SHOWN = 12
+"""Of the images that are named wrongly."""
 
 
 def pretraining(on: Evaluator) -> None:
@@ -22,10 +25,16 @@ def pretraining(on: Evaluator) -> None:
 
     Vincent et al., JMLR 2010, section 6.2: the run is the first layer, trained by the recipe; `depth` counts them all.
     """
-    scratch = _test_error(on, on.runs[0], "from-scratch", {})
+    images, labels = as_float(on.data.test), on.data.test_labels
+    rows = [("test images", on.shown)]
+    scratch = _percentage(_named(on, on.runs[0], "from-scratch", {}) != labels)
     for run in on.runs:
-        error = _test_error(on, run, "classifier", _stacked(on, run))
-        on.add(Number("test error, %", error, run.label, scratch, "no pretraining"))
+        said = _named(on, run, "classifier", _stacked(on, run))
+        wrong = said != labels
+        on.add(Number("test error, %", _percentage(wrong), run.label, scratch, "no pretraining"))
+        names = " ".join(map(str, said[wrong][:SHOWN].tolist()))
+        rows.append((f"{run.label}: named wrongly, as {names or 'none'}", images[wrong][:SHOWN]))
+    on.show("named.png", "test images, and those that the classifiers name wrongly", pictures.grid(rows))
 
 
 def _stacked(on: Evaluator, run: Run) -> dict[str, Tensor]:
@@ -45,14 +54,19 @@ def _stacked(on: Evaluator, run: Run) -> dict[str, Tensor]:
     return start
 
 
-def _test_error(on: Evaluator, run: Run, folder: str, start: Mapping[str, Tensor]) -> float:
-    """The share of test images, in per cent, that the trained classifier names wrongly."""
+def _named(on: Evaluator, run: Run, folder: str, start: Mapping[str, Tensor]) -> Tensor:
+    """The class (N,) that the trained classifier gives to each test image."""
     items = _labelled(on.data.train, on.data.train_labels)
     settings = classifier_of(run.settings, items.shape[1] - 1)
     model = _trained(on, run, settings, items, run.folder / folder, start)
     with torch.no_grad():
-        said = model(as_float(on.data.test).flatten(1)).argmax(1)
-    return 100 * float((said != on.data.test_labels).double().mean())
+        answers: Tensor = model(as_float(on.data.test).flatten(1))
+    return answers.argmax(1)
+
+
+def _percentage(chosen: Tensor) -> float:
+    """How many of a hundred are chosen, of booleans (N,)."""
+    return 100 * float(chosen.double().mean())
 
 
 def _trained(
