@@ -118,7 +118,7 @@ class ConvTranspose(ConvolutionLayer):
         return (0,) * len(self.output_size(input_size))
 
     def back(self, input_size: int | Sequence[int]) -> tuple[Layer, ...]:
-        """The convolution of the same parameters; where output_padding reaches the stride, after a crop of it.
+        """The convolution of the same parameters; where output_padding reaches the stride, its further outputs cropped.
 
         >>> import convarith as ca
         >>> ca.ConvTranspose(kernel_size=3, stride=2, output_padding=1, in_channels=8, out_channels=4).back(7)
@@ -131,8 +131,8 @@ class ConvTranspose(ConvolutionLayer):
             in_channels=self.out_channels, out_channels=self.in_channels,
         )  # fmt: skip
         axes = range(len(self._sizes(input_size)))
-        over = [max(0, self.at("output_padding", axis) - self.at("stride", axis) + 1) for axis in axes]
-        return (_crop([(0, -size) for size in over]), conv) if any(over) else (conv,)
+        further = [self.at("output_padding", axis) // self.at("stride", axis) for axis in axes]
+        return (conv, _crop([(0, -size) for size in further])) if any(further) else (conv,)
 
     def macs(self, *shapes: Sequence[int]) -> int:
         """Every input position multiplies each tap: positions * in * out/groups * kernel.
