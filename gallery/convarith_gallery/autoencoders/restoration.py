@@ -20,6 +20,8 @@ from convarith_gallery.autoencoders.training import build
 
 SIMILARITY_IMAGES = 100
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
+DETAIL = 160
+"""Pixels on a side of what is shown of an enlarged picture."""
 
 
 def psnr(answers: Tensor, clean: Tensor) -> float:
@@ -109,7 +111,8 @@ def enlargement(on: Evaluator) -> None:
         found = natural_pictures("test", colour=run.model.given_shape[0] == 3)
         for scale in run.model.scales:
             ratios: dict[str, list[float]] = {}
-            for picture in found.pictures:
+            rows = []
+            for name, picture in zip(found.names, found.pictures, strict=True):
                 height, width = (extent // scale * scale for extent in picture.shape[1:])
                 clean = as_float(picture[:, :height, :width])[None].to(on.data.test.device)
                 small = corrupted("reduce", clean, scale)
@@ -118,11 +121,23 @@ def enlargement(on: Evaluator) -> None:
                 inner = (..., slice(scale, -scale), slice(scale, -scale))  # as papers leave the border out
                 for mode, values in made.items():
                     ratios.setdefault(mode, []).append(psnr(values[inner], clean[inner]))
+                best, own = ratios["bicubic"][-1], ratios["model"][-1]
+                label = f"{name}, {scale} times smaller, by bicubic interpolation ({best:.2f} dB), "
+                shown = torch.cat([made["nearest"], made["bicubic"], made["model"], clean])
+                rows.append((f"{label}by the network ({own:.2f} dB), original", _middle(shown, DETAIL)))
             means = {mode: sum(values) / len(values) for mode, values in ratios.items()}
             metric = f"PSNR x{scale} of whole pictures, dB"
             on.add(Number(metric, means["model"], run.label, means["bicubic"], "bicubic", lower_is_better=False))
             gain = means["model"] - means["bicubic"]
             on.add(Number(f"dB above bicubic, x{scale}", gain, run.label, lower_is_better=False))
+            caption = f"the middle of pictures of which nothing was trained on, {scale} times enlarged"
+            on.show(f"enlarged-x{scale}.png", caption, pictures.grid(rows, negative=False))
+
+
+def _middle(images: Tensor, side: int) -> Tensor:
+    """The square of so many pixels in the middle of images (N, C, H, W)."""
+    top, left = ((extent - side) // 2 for extent in images.shape[2:])
+    return images[:, :, top : top + side, left : left + side]
 
 
 def anomaly(on: Evaluator) -> None:
