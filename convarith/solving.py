@@ -59,7 +59,7 @@ def solve(
 
     With a layer: the input sizes of each axis that give `output_size`. With a kind such as "conv" and both sizes: the
     layers that lead from one to the other, simplest first. A parameter may be fixed (`stride=2`) or bounded
-    (`stride=(1, 3)`); the others keep to BOUNDS.
+    (`stride=(1, 3)`); the others keep to BOUNDS, but that a pool's stride may also be its kernel.
 
     Raises ShapeError where no input gives the output, ParameterError for an unknown kind or parameter.
 
@@ -122,13 +122,20 @@ def find(kind: str, input_size: tuple[int, ...], output_size: tuple[int, ...], *
 def searched_values(kind: str, parameters: dict[str, Any]) -> dict[str, list[Any]]:
     """The values to search of every parameter of a kind, from BOUNDS and from what the call fixed or bounded.
 
+    The stride None of a pool is its kernel, whatever that is.
+
     >>> searched_values("max-unpool", {"kernel_size": (2, 3), "stride": 2})
     {'kernel_size': [2, 3], 'stride': [2], 'padding': [0, 1, 2, 3]}
+    >>> searched_values("lp-pool", {"kernel_size": 7})["stride"]
+    [1, 2, 3, 4, None]
     """
-    signature = class_of_kind(kind).signature
+    layer_class = class_of_kind(kind)
+    signature = layer_class.signature
     axes: dict[str, list[Any]] = {
         name: list(range(low, high + 1)) for name, (low, high) in BOUNDS.items() if name in signature
     }
+    if getattr(layer_class, "stride", 1) is None:
+        axes["stride"].append(None)
     if "ceil_mode" in signature:
         axes["ceil_mode"] = [False, True]
     if kind == "lp-pool":
@@ -152,6 +159,11 @@ def searched_values(kind: str, parameters: dict[str, Any]) -> dict[str, list[Any
 def _candidates(kind: str, axes: dict[str, list[Any]], i: int, o: int) -> Iterator[tuple[Any, ...]]:
     """The parameter values that lead one axis from i to o."""
     for values in product(*axes.values()):
+        if None in values:
+            kernel = values[list(axes).index("kernel_size")]
+            if kernel in axes["stride"]:
+                continue
+            values = tuple(kernel if value is None else value for value in values)
         try:
             layer = _layer(kind, tuple(axes), (values,))
         except ParameterError:

@@ -145,6 +145,8 @@ def _parameters(
 
 def _range(name: str, values: list[Any]) -> str:
     label = flag_of(name).removeprefix("--")
+    if values[-1] is None:
+        return f"{_range(name, values[:-1])} or the kernel"
     return f"{label} {values[0]}" if len(values) == 1 else f"{label} {values[0]}..{values[-1]}"
 
 

@@ -2,7 +2,7 @@
 
 - Every solution leads from the input to the output, windows counted one by one.
 - The list is complete: every parameter set within the bounds that leads there is in it, but for parameters that do
-  nothing (the dilation of a single tap, a ceil_mode that adds no window).
+  nothing (the dilation of a single tap, a ceil_mode that adds no window). The stride of a pool may also be its kernel.
 - `even` says whether a transposed convolution of ones is the same number everywhere inside.
 - `unread` is what the windows leave at the end.
 - The simplest come first: undilated before dilated, then the fewest parameters to write; known layers are found.
@@ -79,9 +79,14 @@ def does_nothing(kind: str, i: int, values: dict[str, Any]) -> bool:
 
 def within_bounds(kind: str) -> Iterator[dict[str, Any]]:
     names = PARAMETERS[kind]
-    ranges = [(False, True) if name == "ceil_mode" else range(BOUND[name][0], BOUND[name][1] + 1) for name in names]
-    for values in product(*ranges):
-        yield dict(zip(names, values, strict=True))
+    bounds = {**BOUND, "ceil_mode": (False, True)}
+    if "pool" in kind:
+        bounds["stride"] = bounds["kernel_size"]
+    for values in product(*(range(low, high + 1) for low, high in (bounds[name] for name in names))):
+        found = dict(zip(names, values, strict=True))
+        found |= {name: bool(value) for name, value in found.items() if name == "ceil_mode"}
+        if found["stride"] <= BOUND["stride"][1] or found["stride"] == found["kernel_size"]:
+            yield found
 
 
 def values_of(kind: str, layer: SpatialLayer, axis: int = 0) -> dict[str, Any]:
