@@ -14,6 +14,7 @@ EXAMPLES = """
 \b
 Examples:
   convarith report
+  convarith report sdae edsr
   convarith report runs --page report.html
 """
 
@@ -24,7 +25,7 @@ def report(
         list[Path] | None,
         typer.Argument(
             metavar="[RUNS]...", show_default=False,
-            help="Folders of `convarith train`; without one the results that come with convarith.",
+            help="Folders of `convarith train`; a recipe's name, or nothing, for the results that come with convarith.",
         ),
     ] = None,
     page: Annotated[

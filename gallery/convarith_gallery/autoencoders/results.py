@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from convarith.errors import ConvarithError
+from convarith.values import nearest
 from convarith_gallery.autoencoders.files import write_whole
 
 COMMITTED = Path(__file__).parent / "results.json"
@@ -55,26 +56,33 @@ def read_metrics(path: Path) -> dict[str, Any]:
     return found
 
 
-def gather(folders: Iterable[Path], order: list[str]) -> list[dict[str, Any]]:
-    """The results of every recipe in folders of runs, or in a recipe's own folder.
+def gather(runs: Iterable[Path], order: list[str]) -> list[dict[str, Any]]:
+    """The results of every recipe in folders of runs, or in a recipe's own folder; of a name those that come along.
 
     Raises ConvarithError for a folder without any.
+
+    >>> [metrics["recipe"] for metrics in gather([Path("vae"), Path("fc")], ["fc", "vae"])]
+    ['fc', 'vae']
     """
     found: dict[str, dict[str, Any]] = {}
-    for folder in folders:
-        files = [folder / METRICS] if (folder / METRICS).exists() else sorted(folder.glob(f"*/{METRICS}"))
-        if not files:
-            raise ConvarithError(f"there are no results in {folder}: give the folder that `convarith train` wrote")
-        for file in files:
-            metrics = read_metrics(file)
-            found[metrics["recipe"]] = metrics
+    for run in runs:
+        if run.exists():
+            files = [run / METRICS] if (run / METRICS).exists() else sorted(run.glob(f"*/{METRICS}"))
+            results = [read_metrics(file) for file in files]
+        else:
+            results = [metrics for metrics in read_committed() if _recipe(metrics) == str(run)]
+        if not results:
+            known = "give the folder that `convarith train` wrote" if run.exists() else nearest(str(run), order)
+            raise ConvarithError(f"there are no results in {run}: {known}")
+        found |= {metrics["recipe"]: metrics for metrics in results}
     rank = {name: number for number, name in enumerate(order)}
+    return sorted(found.values(), key=lambda metrics: (rank.get(_recipe(metrics), len(rank)), metrics["recipe"]))
 
-    def place(metrics: dict[str, Any]) -> tuple[int, str]:
-        recipe = metrics["recipe"]
-        return rank.get(recipe.removesuffix(f"-{metrics['data']}"), len(rank)), recipe
 
-    return sorted(found.values(), key=place)
+def _recipe(metrics: dict[str, Any]) -> str:
+    """The recipe's name without the data, where that is not its own."""
+    name: str = metrics["recipe"]
+    return name.removesuffix(f"-{metrics['data']}")
 
 
 def read_committed() -> list[dict[str, Any]]:

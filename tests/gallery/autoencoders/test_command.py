@@ -210,6 +210,17 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
     assert "holds no results: train the recipe again" in assert_refused(run_here("report", str(tmp_path)))
 
 
+def test_the_results_that_come_along_are_found_by_recipe() -> None:
+    everything = results.read_committed()
+    answer = json.loads(run_here("report", "vae", "sdae", "--json").out)["results"]
+    assert [metrics["recipe"] for metrics in answer] == [
+        metrics["recipe"] for metrics in everything if metrics["recipe"].startswith(("sdae", "vae"))
+        and metrics["recipe"] not in ("vae-binary", "vae-deep")
+    ]  # fmt: skip
+    assert all(metrics in everything for metrics in answer)
+    assert "there are no results in sdea: did you mean 'sdae'" in assert_refused(run_here("report", "sdea"))
+
+
 def test_a_damaged_checkpoint_is_one_line(tmp_path: Path) -> None:
     recipe, out = write_recipe(tmp_path, "own", ["reconstruction"], DENSE), str(tmp_path / "runs")
     assert train_here(recipe, "--out", out)[0] == 0
