@@ -50,7 +50,9 @@ def report(
     rows = pages.number_rows(found)
     passed, missed = (sum(row[-1] == verdict for row in rows) for verdict in ("passed", "missed"))
     sources = dict.fromkeys(metrics["source"] for metrics in found)
-    title = f"{len(found)} recipes, {len(rows)} numbers; of those with a published one {passed} passed, {missed} missed"
+    title = f"{len(found)} recipe{'s' * (len(found) > 1)}, {len(rows)} numbers"
+    if passed or missed:
+        title += f"; of those with a published one {passed} passed, {missed} missed"
     table = Table(pages.NUMBER_COLUMNS, rows, numbers=("test", "published", "seed", "epochs", "seconds"))
     blocks: list[Block] = [title, table, f"trained in {results.time_of_training(found)}", "\n".join(sources)]
     return Answer({"results": found}, blocks, as_json=as_json, as_markdown=as_markdown)
