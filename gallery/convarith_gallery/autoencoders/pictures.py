@@ -117,7 +117,7 @@ def scatter(path: Path, panels: Mapping[str, tuple[Tensor, Tensor]]) -> None:
     def panel(name: str, points: Tensor, labels: Tensor) -> Panel:
         def draw(axes: Axes) -> None:
             x, y = points.cpu().numpy().T
-            drawn = axes.scatter(x, y, c=labels.cpu().numpy(), cmap="tab10", s=4, vmin=0, vmax=9)
+            drawn = axes.scatter(x, y, c=labels.cpu().numpy(), cmap="tab10", s=4, vmin=-0.5, vmax=9.5)
             axes.set(title=name, aspect="equal", adjustable="datalim")
             axes.figure.colorbar(drawn, ax=axes, ticks=range(10))
 
