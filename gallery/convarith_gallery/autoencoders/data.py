@@ -236,7 +236,7 @@ def load(wanted: str, data: str | None = None, download: bool = False) -> Datase
         base, name = (None, data) if data in variants.NAMES else (data, wanted)
         return variants.made(name, load("mnist", base, download))
     if data is not None and data not in known:
-        return _from_folder(Path(data), wanted)
+        return _from_folder(Path(data), wanted, known)
     if data in CLOUDS:
         raise ConvarithError(f"the recipe takes images: {data} is a cloud of points")
     name = data or wanted
@@ -261,10 +261,11 @@ def load(wanted: str, data: str | None = None, download: bool = False) -> Datase
     )
 
 
-def _from_folder(folder: Path, wanted: str) -> Dataset:
+def _from_folder(folder: Path, wanted: str, known: tuple[str, ...]) -> Dataset:
     if not folder.is_dir():
-        names = ", ".join((*RAW_MD5, "digits"))
-        raise ConvarithError(f"there is no folder {folder}: --data takes one with IDX files, or one of {names}")
+        raise ConvarithError(
+            f"there is no folder {folder}: --data takes one with IDX files, or a name; {nearest(str(folder), known)}"
+        )
     inside = folder / wanted
     return read_folder(inside, wanted) if wanted in RAW_MD5 and _holds(inside) else read_folder(folder)
 

@@ -10,7 +10,8 @@ from typing import Any
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 86rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; margin: 1rem 0; font-size: .9rem; display: block; overflow-x: auto; white-space: nowrap; }
+table { border-collapse: collapse; margin: 1rem 0; font-size: .9rem; }
+table { display: block; overflow-x: auto; white-space: nowrap; }
 th, td { padding: .2rem .7rem; text-align: left; border-bottom: 1px solid #ddd; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 img { max-width: min(100%, 60rem); } figure { margin: 1.5rem 0; } figcaption { color: #555; }
