@@ -33,7 +33,7 @@ def pretraining(on: Evaluator) -> None:
         wrong = said != labels
         on.add(Number("test error, %", _percentage(wrong), run.label, scratch, "no pretraining"))
         names = " ".join(map(str, said[wrong][:SHOWN].tolist()))
-        rows.append((f"{run.label}: named wrongly, as {names or 'none'}", images[wrong][:SHOWN]))
+        rows.append((f"{run.label or 'classifier'}: named wrongly, as {names or 'none'}", images[wrong][:SHOWN]))
     on.show("named.png", "test images, and those that the classifiers name wrongly", pictures.grid(rows))
 
 
