@@ -2,6 +2,7 @@
 
 - It has exactly the parameters of the paper, and convarith counts the same.
 - Its layers and shapes are those of the paper's table.
+- Before training it gives back what it is given.
 - Sizes come back exactly for multiples of 32, as convarith says and torch shows.
 """
 
@@ -42,6 +43,12 @@ def test_layers_are_the_tables() -> None:
     assert found == TABLE
     joined = [row.output[0] for row in network.trace((3, 256, 256)).rows if row.layer.kind == "concat"]
     assert joined == [96, 144, 144, 144, 99]
+
+
+@pytest.mark.parametrize(("channels", "depth"), [(1, 1), (1, 2), (3, 1), (3, 3)])
+def test_it_begins_as_the_identity(channels: int, depth: int) -> None:
+    images = torch.rand(2, channels, 16, 24, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(UNet(channels, width=6, depth=depth)(images), images)
 
 
 def test_sizes_that_come_back() -> None:
