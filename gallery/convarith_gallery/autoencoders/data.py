@@ -46,6 +46,7 @@ class Dataset(NamedTuple):
         source: what was used, in words, for the output.
         train, test: (N, 1, 28, 28) uint8, or (N, 2) float32 points of a cloud.
         train_labels, test_labels: (N,) int64.
+        held_out: how many of `train` come first that are for choosing by, and are never trained on.
     """
 
     name: str
@@ -54,15 +55,28 @@ class Dataset(NamedTuple):
     train_labels: Tensor
     test: Tensor
     test_labels: Tensor
+    held_out: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one item."""
         return tuple(self.train.shape[1:])
 
+    def training(self, count: int = 0, validation: float = 0.0, label: int = -1) -> Tensor:
+        """So many items to train on (0: all) with this label (-1: any); the part to choose by comes first."""
+        items = self.train if label < 0 else self.train[self.train_labels == label]
+        if not 0 < count < len(items):
+            return items
+        chosen_by = int(validation * count)
+        begin = max(chosen_by, self.held_out)
+        return torch.cat((items[:chosen_by], items[begin : begin + count - chosen_by]))
+
     def to(self, device: torch.device) -> Dataset:
         """The same data on a device."""
-        return Dataset(self.name, self.source, *(part.to(device) for part in self[2:]))
+        return self._replace(
+            train=self.train.to(device), train_labels=self.train_labels.to(device),
+            test=self.test.to(device), test_labels=self.test_labels.to(device),
+        )  # fmt: skip
 
 
 def as_float(items: Tensor) -> Tensor:

@@ -126,7 +126,7 @@ def natural(name: str, count: int = 2400, seed: int = 0) -> Dataset:
         f"scikit-image ships; {', '.join(parts['test'].names)} are seen in the test only"
     )
     labels = [torch.zeros(len(part), dtype=torch.int64) for part in (train, test)]
-    return Dataset(name, source, train, labels[0], test, labels[1])
+    return Dataset(name, source, train, labels[0], test, labels[1], held_out)
 
 
 def pairs(folder: Path, count: int = 2400, seed: int = 0) -> Dataset:
@@ -149,7 +149,7 @@ def pairs(folder: Path, count: int = 2400, seed: int = 0) -> Dataset:
     tiles = test.tiles(SIDE)
     source = f"pairs: {count:,} training crops and {len(tiles):,} test tiles of {SIDE}x{SIDE}, of {len(found)} pairs"
     labels = [torch.zeros(len(part), dtype=torch.int64) for part in (crops, tiles)]
-    return Dataset("pairs", source, crops, labels[0], tiles, labels[1])
+    return Dataset("pairs", source, crops, labels[0], tiles, labels[1], held_out)
 
 
 def _pair(folder: Path, name: str) -> Tensor:

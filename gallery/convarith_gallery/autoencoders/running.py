@@ -65,8 +65,7 @@ def run_recipe(
     runs, records = [], []
     for label, settings in recipe.variants():
         place, shared = _folder_of(recipe, label, settings, out)
-        images = data.train if settings.digit < 0 else data.train[data.train_labels == settings.digit]
-        images = images[: settings.images or None]
+        images = data.training(settings.images, settings.validation, settings.digit)
         name = f"{place.parent.name} {label}".strip()
         trained = _trained(
             settings, images, data, place, device, resume=resume or shared, watch=partial(watch, name),

@@ -50,7 +50,8 @@ def variant(name: str, digits: Dataset, train: int | None = None, test: int = 10
         generator = Generator().manual_seed(2 * seed + (part == "test"))
         made += VARIANTS[name](Draw(part, count, generator, images, labels))
     source = f"{name}: {train:,} training and {test:,} test images of 28x28, made from {digits.name} and a seed, {seed}"
-    return Dataset(name, source, *(_stored(each) for each in made))
+    train_images, train_labels, test_images, test_labels = map(_stored, made)
+    return Dataset(name, source, train_images, train_labels, test_images, test_labels)
 
 
 def segmentation(digits: Dataset, train: int = 12_000, test: int = 2_000, seed: int = 0) -> Dataset:
@@ -75,7 +76,8 @@ def segmentation(digits: Dataset, train: int = 12_000, test: int = 2_000, seed: 
     source = (
         f"segment: {train:,} training and {test:,} test digits of {digits.name} on pictures, a class for each pixel"
     )
-    return Dataset("segment", source, *made)
+    train_images, train_labels, test_images, test_labels = made
+    return Dataset("segment", source, train_images, train_labels, test_images, test_labels)
 
 
 class Draw:

@@ -74,6 +74,17 @@ def test_the_data_set_holds_validation_pictures_first() -> None:
     assert data.test.shape[1:] == (1, 96, 96)
 
 
+@pytest.mark.parametrize("count", [1, 12, 24, 60, 119])
+def test_of_few_items_none_is_trained_on_that_is_chosen_by(count: int) -> None:
+    data = natural("natural-grey", count=120)
+    validation, train = data.train[:10], data.train[10:]
+    few = data.training(count, 1 / 12)
+    held_out = count // 12
+    assert len(few) == count
+    assert torch.equal(few[:held_out], validation[:held_out])
+    assert torch.equal(few[held_out:], train[: count - held_out])
+
+
 def test_what_is_not_there_is_refused() -> None:
     with pytest.raises(ConvarithError, match="split into train, validation, test: got 'tests'"):
         pictures("tests")
