@@ -18,8 +18,9 @@ SPLIT = {
     "train": ("astronaut", "brick", "camera", "coins", "gravel", "ihc", "motorcycle_left", "moon", "text"),
     "validation": ("hubble_deep_field", "page", "retina"),
     "test": ("chelsea", "coffee", "grass", "rocket"),
+    "drawings": ("chessboard_RGB", "color", "logo", "phantom"),
 }
-"""File names without their ending. Drawings, masks and the second of a stereo pair are left out."""
+"""File names without their ending. Drawings are enlarged, too; masks and the second of a stereo pair are left out."""
 
 
 class Natural(NamedTuple):
@@ -78,7 +79,7 @@ def pictures(part: str, *, colour: bool = True) -> Natural:
     """
     if part not in SPLIT:
         raise ConvarithError(f"the pictures are split into {', '.join(SPLIT)}: got {part!r}")
-    found = [(name, image.convert("RGB" if colour else "L")) for name, image in _opened(part, colour)]
+    found = [(name, _on_white(image).convert("RGB" if colour else "L")) for name, image in _opened(part, colour)]
     names, images = zip(*found, strict=True)
     return Natural(names, tuple(_tensor(image) for image in images))
 
@@ -94,6 +95,15 @@ def _opened(part: str, colour: bool) -> Iterator[tuple[str, Image.Image]]:
         with Image.open(path) as image:
             if not colour or part == "train" or image.mode != "L":
                 yield name, image
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """What is transparent shows white."""
+    if "A" not in image.mode:
+        return image
+    ground = Image.new("RGBA", image.size, "white")
+    ground.alpha_composite(image.convert("RGBA"))
+    return ground
 
 
 def _tensor(image: Image.Image) -> Tensor:
@@ -115,7 +125,7 @@ def natural(name: str, count: int = 2400, seed: int = 0) -> Dataset:
     torch.Size([12, 1, 96, 96])
     """
     colour = name == "natural"
-    parts = {part: pictures(part, colour=colour) for part in SPLIT}
+    parts = {part: pictures(part, colour=colour) for part in ("train", "validation", "test")}
     held_out = count // VALIDATION
     train = torch.cat(
         (parts["validation"].crops(held_out, SIDE, seed), parts["train"].crops(count - held_out, SIDE, seed))

@@ -20,6 +20,8 @@ from convarith_gallery.autoencoders.training import build
 
 SIMILARITY_IMAGES = 100
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
+ENLARGED = {"test": "photographs", "drawings": "drawings"}
+"""The parts of the pictures that whole ones are enlarged of, and what they show."""
 DETAIL = 160
 """Pixels on a side of what is shown of an enlarged picture."""
 
@@ -104,34 +106,43 @@ def restoration(on: Evaluator) -> None:
 
 def enlargement(on: Evaluator) -> None:
     """Whole pictures that no crop was trained on, made small and enlarged again in pieces, beside interpolation."""
+    for run in on.runs:
+        for scale in run.model.scales:
+            for part, kind in ENLARGED.items():
+                ratios, rows = _enlarged(run, part, scale, on.data.test.device)
+                own, best = (sum(ratios[mode]) / len(ratios[mode]) for mode in ("model", "bicubic"))
+                on.add(
+                    Number(f"PSNR x{scale} of {kind}, dB", own, run.label, best, "bicubic", lower_is_better=False),
+                    Number(f"dB above bicubic, {kind} x{scale}", own - best, run.label, lower_is_better=False),
+                )
+                caption = f"the middle of {kind} of which nothing was trained on, {scale} times enlarged"
+                on.show(f"enlarged-{kind}-x{scale}.png", caption, pictures.grid(rows, negative=False))
+
+
+def _enlarged(
+    run: Run, part: str, scale: int, device: torch.device
+) -> tuple[dict[str, list[float]], list[tuple[str, Tensor]]]:
+    """The PSNR of each picture of the part by every way to enlarge it, and rows that show them."""
     from convarith_gallery.autoencoders.natural import pictures as natural_pictures
     from convarith_gallery.autoencoders.tiling import restored
 
-    for run in on.runs:
-        found = natural_pictures("test", colour=run.model.given_shape[0] == 3)
-        for scale in run.model.scales:
-            ratios: dict[str, list[float]] = {}
-            rows = []
-            for name, picture in zip(found.names, found.pictures, strict=True):
-                height, width = (extent // scale * scale for extent in picture.shape[1:])
-                clean = as_float(picture[:, :height, :width])[None].to(on.data.test.device)
-                small = corrupted("reduce", clean, scale)
-                made = {mode: enlarged(small, scale, mode) for mode in INTERPOLATIONS}
-                made["model"] = restored(run.model.at(scale), small[0])[None]
-                inner = (..., slice(scale, -scale), slice(scale, -scale))  # as papers leave the border out
-                for mode, values in made.items():
-                    ratios.setdefault(mode, []).append(psnr(values[inner], clean[inner]))
-                best, own = ratios["bicubic"][-1], ratios["model"][-1]
-                label = f"{name}, {scale} times smaller, by bicubic interpolation ({best:.2f} dB), "
-                shown = torch.cat([made["nearest"], made["bicubic"], made["model"], clean])
-                rows.append((f"{label}by the network ({own:.2f} dB), original", _middle(shown, DETAIL)))
-            means = {mode: sum(values) / len(values) for mode, values in ratios.items()}
-            metric = f"PSNR x{scale} of whole pictures, dB"
-            on.add(Number(metric, means["model"], run.label, means["bicubic"], "bicubic", lower_is_better=False))
-            gain = means["model"] - means["bicubic"]
-            on.add(Number(f"dB above bicubic, x{scale}", gain, run.label, lower_is_better=False))
-            caption = f"the middle of pictures of which nothing was trained on, {scale} times enlarged"
-            on.show(f"enlarged-x{scale}.png", caption, pictures.grid(rows, negative=False))
+    found = natural_pictures(part, colour=run.model.given_shape[0] == 3)
+    ratios: dict[str, list[float]] = {}
+    rows = []
+    for name, picture in zip(found.names, found.pictures, strict=True):
+        height, width = (extent // scale * scale for extent in picture.shape[1:])
+        clean = as_float(picture[:, :height, :width])[None].to(device)
+        small = corrupted("reduce", clean, scale)
+        made = {mode: enlarged(small, scale, mode) for mode in INTERPOLATIONS}
+        made["model"] = restored(run.model.at(scale), small[0])[None]
+        inner = (..., slice(scale, -scale), slice(scale, -scale))  # as papers leave the border out
+        for mode, values in made.items():
+            ratios.setdefault(mode, []).append(psnr(values[inner], clean[inner]))
+        best, own = ratios["bicubic"][-1], ratios["model"][-1]
+        label = f"{name}, {scale} times smaller, by bicubic interpolation ({best:.2f} dB), "
+        shown = torch.cat([made["nearest"], made["bicubic"], made["model"], clean])
+        rows.append((f"{label}by the network ({own:.2f} dB), original", _middle(shown, DETAIL)))
+    return ratios, rows
 
 
 def _middle(images: Tensor, side: int) -> Tensor:

@@ -66,6 +66,12 @@ def test_colour_and_grey() -> None:
     assert {len(picture) for picture in pictures("test", colour=False).pictures} == {1}
 
 
+def test_what_is_transparent_in_a_drawing_is_white() -> None:
+    part = pictures("drawings")
+    logo = part.pictures[part.names.index("logo")]
+    assert logo[:, 0, 0].tolist() == [255, 255, 255]
+
+
 def test_the_data_set_holds_validation_pictures_first() -> None:
     data = natural("natural-grey", count=24)
     assert data.train.shape == (24, 1, 96, 96)
@@ -86,7 +92,7 @@ def test_of_few_items_none_is_trained_on_that_is_chosen_by(count: int) -> None:
 
 
 def test_what_is_not_there_is_refused() -> None:
-    with pytest.raises(ConvarithError, match="split into train, validation, test: got 'tests'"):
+    with pytest.raises(ConvarithError, match="split into train, validation, test, drawings: got 'tests'"):
         pictures("tests")
     with pytest.raises(ConvarithError, match="crops are at most 512 pixels wide here: got 2000"):
         pictures("train").crops(1, 2000)

@@ -172,7 +172,7 @@ def test_a_users_own_noisy_pairs(tmp_path: Path) -> None:
         ("upscale", ["epochs=1", "images=256", "width=4"], {"PSNR beside bicubic, dB", "checkerboard of decoder.2"}),
         ("segment", ["epochs=1", "images=256", "width=4"], {"pixel accuracy", "mean IoU"}),
         ("noise2noise", ["epochs=1", "images=24", "width=3"], {"PSNR lost by noisy targets, dB"}),
-        ("mdsr", ["epochs=1", "images=32", "width=4", "depth=1"], {f"PSNR x{scale} of whole pictures, dB" for scale in (2, 3, 4)}),
+        ("mdsr", ["epochs=1", "images=32", "width=4", "depth=1"], {f"PSNR x{scale} of {kind}, dB" for scale in (2, 3, 4) for kind in ("photographs", "drawings")}),
         ("anomaly", ["epochs=1", "images=256", "digit=3"], {"AUROC"}),
         ("speech", ["epochs=1", "images=256", "width=4"], {"SNR gain, dB"}),
         ("sdae", ["epochs=1", "latent=12"], {"test error, %"}),
