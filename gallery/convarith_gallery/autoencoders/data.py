@@ -240,6 +240,10 @@ def load(wanted: str, data: str | None = None, download: bool = False) -> Datase
     known = (*RAW_MD5, "digits", *CLOUDS, *natural.NAMES, "speech", *variants.NAMES)
     if wanted not in known:
         raise ConvarithError(f"unknown data set {wanted!r}: {nearest(wanted, known)}")
+    if data is not None and data not in known and not Path(data).is_dir():
+        raise ConvarithError(
+            f"there is no folder {data}: --data takes one with IDX files, or a name; {nearest(data, known)}"
+        )
     if wanted in CLOUDS:
         return cloud(wanted)
     if wanted == "speech":
@@ -250,7 +254,7 @@ def load(wanted: str, data: str | None = None, download: bool = False) -> Datase
         base, name = (None, data) if data in variants.NAMES else (data, wanted)
         return variants.made(name, load("mnist", base, download))
     if data is not None and data not in known:
-        return _from_folder(Path(data), wanted, known)
+        return _from_folder(Path(data), wanted)
     if data in CLOUDS:
         raise ConvarithError(f"the recipe takes images: {data} is a cloud of points")
     name = data or wanted
@@ -275,11 +279,7 @@ def load(wanted: str, data: str | None = None, download: bool = False) -> Datase
     )
 
 
-def _from_folder(folder: Path, wanted: str, known: tuple[str, ...]) -> Dataset:
-    if not folder.is_dir():
-        raise ConvarithError(
-            f"there is no folder {folder}: --data takes one with IDX files, or a name; {nearest(str(folder), known)}"
-        )
+def _from_folder(folder: Path, wanted: str) -> Dataset:
     inside = folder / wanted
     return read_folder(inside, wanted) if wanted in RAW_MD5 and _holds(inside) else read_folder(folder)
 

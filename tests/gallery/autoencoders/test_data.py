@@ -136,6 +136,8 @@ def test_nothing_is_fetched_unasked(little: Path, monkeypatch: pytest.MonkeyPatc
     [
         ("mnits", None, "unknown data set 'mnits': did you mean 'mnist'"),
         ("mnist", "no-such-folder", "there is no folder no-such-folder"),
+        ("natural", "no-such-folder", "there is no folder no-such-folder"),
+        ("circle", "no-such-folder", "there is no folder no-such-folder"),
         ("mnist", "circle", "the recipe takes images: circle is a cloud"),
     ],
 )
