@@ -8,13 +8,13 @@ from itertools import product
 from math import prod
 from typing import Any, overload
 
-from convarith.axis import is_even
-from convarith.catalogue import class_of_kind
 from convarith.errors import ParameterError, ShapeError
-from convarith.layer import Layer, SpatialLayer
-from convarith.size_set import SizeRange
-from convarith.values import integer, nearest, shape_of, times
-from convarith.window import WindowLayer
+from convarith.layers.base import Layer, SpatialLayer
+from convarith.layers.registry import class_of_kind
+from convarith.layers.window import WindowLayer
+from convarith.sizes.normalise import integer, nearest, shape_of, times
+from convarith.sizes.rules import is_even
+from convarith.sizes.sets import SizeRange
 
 SOLVABLE = ("conv", "conv-transpose", "max-pool", "avg-pool", "lp-pool", "max-unpool")
 """The kinds whose parameters can be searched for."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from convarith_cli.answer import Answer, write_rich
 from convarith_cli.main import answer
-from convarith_gallery.encoding import save
+from convarith_gallery.atomic_file import write_whole
+from convarith_gallery.drawing.encoding import save
 from convarith_gallery.scenes import scene
-from convarith_gallery.whole_file import write_whole
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from convarith.errors import ParameterError
-from convarith.values import nearest, read_sizes
+from convarith.sizes.normalise import nearest, read_sizes
 from convarith_cli.answer import Answer, Facts
 from convarith_cli.networks import is_network, read_network
 from convarith_cli.numbers import flat, read_rows
 from convarith_cli.options import Json, command_app, kind_of, layer_options, read_layer
 
 if TYPE_CHECKING:
-    from convarith_gallery.film import Film
+    from convarith_gallery.drawing.film import Film
 
 app = command_app()
 
@@ -102,7 +102,7 @@ def animate(
     film, name = _film(what or "conv", given, input_size, view, values, weight, numbers, style)
     path = output or f"{name}.gif"
     still = None if frame is None else _frame(frame, len(film.frames))
-    from convarith_gallery.encoding import save
+    from convarith_gallery.drawing.encoding import save
 
     with _bar(len(film.frames)) as progress:
         saved = save(
@@ -125,7 +125,7 @@ def _film(
     numbers: bool, style: str | None,
 ) -> tuple[Film, str]:  # fmt: skip
     """The film of the question, and a name for its file."""
-    from convarith_gallery.showing import film_of_layer, film_of_network
+    from convarith_gallery.render import film_of_layer, film_of_network
 
     sizes = None if size is None else read_sizes(size, "--input")
     if is_network(what) and not given:
@@ -175,7 +175,7 @@ def _is_scene(what: str) -> bool:
     except ParameterError as error:
         from convarith_gallery.scenes import scenes
 
-        from convarith.catalogue import KINDS, all_names
+        from convarith.layers.registry import KINDS, all_names
 
         if what in all_names():
             return False

@@ -40,7 +40,7 @@ def gallery(
 
     The page works from disk, without a network: open index.html. A scene has its own page for linking.
     """
-    from convarith_gallery.exhibits import build_gallery
+    from convarith_gallery.page.exhibits import build_gallery
     from convarith_gallery.scenes import scenes
 
     suffixes = ["." + word.strip().lstrip(".") for word in formats.split(",")]

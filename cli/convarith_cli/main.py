@@ -10,7 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
 from convarith.errors import ConvarithError
-from convarith.values import nearest
+from convarith.sizes.normalise import nearest
 from convarith_cli.answer import Answer, write
 from convarith_cli.options import HELP_FLAGS, MARKUP
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from convarith.axis_pattern import LinearLayer
-from convarith.convolution import Conv
 from convarith.errors import ConvarithError, ParameterError
-from convarith.layer import Layer, SpatialLayer
-from convarith.matrix import (
+from convarith.layers.base import Layer, SpatialLayer
+from convarith.layers.convolution import Conv, ConvTranspose
+from convarith.matrices.axis_reads import LinearLayer
+from convarith.matrices.matrix import (
     LayerSizes,
     affine,
     bytes_needed,
@@ -25,10 +25,9 @@ from convarith.matrix import (
     shape_of_matrix,
     weight_shape,
 )
-from convarith.spectrum import LARGEST, Stability, stability
-from convarith.transposed import ConvTranspose
-from convarith.values import read_sizes, times
-from convarith.views import adjoint
+from convarith.matrices.operators import adjoint
+from convarith.matrices.spectrum import LARGEST, Stability, stability
+from convarith.sizes.normalise import read_sizes, times
 from convarith_cli.answer import Answer, Block, Facts, Grid
 from convarith_cli.numbers import read_rows, shortened
 from convarith_cli.options import Json, LayerArgument, command_app, layer_options, read_layer
@@ -121,13 +120,13 @@ def matrix(
         from scipy.sparse import save_npz  # type: ignore[import-untyped]
 
         found = conv_matrix(question.layer, question.sizes.inputs, question.weight)
-        from convarith_gallery.whole_file import write_whole
+        from convarith_gallery.atomic_file import write_whole
 
         write_whole(save, lambda file: save_npz(file, found))
         answer.blocks.append(f"The matrix is in {save}.")
     if plot is not None:
-        from convarith_gallery.matrix_plot import picture
-        from convarith_gallery.whole_file import write_whole
+        from convarith_gallery.atomic_file import write_whole
+        from convarith_gallery.plots.matrix import picture
 
         write_whole(plot, picture(question.layer, question.sizes.inputs, plot))
         answer.blocks.append(f"The picture is in {plot}.")

@@ -4,12 +4,12 @@ from typing import Annotated, Any
 
 import typer
 
+from convarith.decoders.mirror import Decoder, Report, Step
+from convarith.decoders.mirror import mirror as decoder_of
+from convarith.decoders.trial_run import Trial
 from convarith.errors import ParameterError
-from convarith.mirroring import Decoder, Report, Step
-from convarith.mirroring import mirror as decoder_of
-from convarith.network import Node
-from convarith.trial import Trial
-from convarith.values import read_sizes, times
+from convarith.networks.network import Node
+from convarith.sizes.normalise import read_sizes, times
 from convarith_cli.answer import Answer, Block, Facts, Table
 from convarith_cli.networks import NetworkArgument, read_network
 from convarith_cli.options import Json, command_app
@@ -77,7 +77,7 @@ def mirror(
     written = decoder.code(autoencoder)
     trial = decoder.verify() if verify else None
     if code not in (None, "-"):
-        from convarith_gallery.whole_file import write_whole
+        from convarith_gallery.atomic_file import write_whole
 
         write_whole(str(code), written)
     report = decoder.report

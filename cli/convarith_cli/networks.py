@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convarith.errors import ConvarithError, ParameterError
-from convarith.network import Network
-from convarith.network_text import parse_network
-from convarith.user_code import is_code, network_of, read_module
+from convarith.networks.network import Network
+from convarith.networks.parser import parse_network
+from convarith.pytorch.user_code import is_code, network_of, read_module
 
 if TYPE_CHECKING:
     pass

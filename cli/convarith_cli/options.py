@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import typer
 
-from convarith.catalogue import KINDS, all_names, class_of_kind
 from convarith.errors import ConvarithError, ParameterError
-from convarith.layer import Layer
-from convarith.values import nearest, read_sizes
+from convarith.layers.base import Layer
+from convarith.layers.registry import KINDS, all_names, class_of_kind
+from convarith.sizes.normalise import nearest, read_sizes
 
 PANEL = "The layer's parameters"
 
@@ -141,18 +141,18 @@ def kind_of(text: str) -> tuple[str, int | None]:
 
 def read_layer(text: str, given: dict[str, Any]) -> Layer:
     """The layer of the LAYER argument and the options. Raises ConvarithError for what is no layer."""
-    from convarith import parsing  # a kind alone needs no parser
+    from convarith.layers.parser import parse  # a kind alone needs no parser
 
     if "(" in text:
         if given:
             flags = ", ".join(flag_of(parameter) for parameter in given)
             raise ParameterError(f"{text} is a whole call: write its parameters in it, not as {flags}")
-        return parsing.parse(text)
+        return parse(text)
     try:
         kind, ndim = kind_of(text)
     except ParameterError:
         if text in all_names() and not given:  # a layer without parameters: ReLU
-            return parsing.parse(text)
+            return parse(text)
         raise
     cls = class_of_kind(kind)
     values = read_values(kind, given)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from convarith.checkerboards.overlap import Overlap
+from convarith.checkerboards.overlap import overlap as overlap_of
 from convarith.errors import ConvarithError, ParameterError
-from convarith.layer import Layer
-from convarith.network import Network, Node
-from convarith.overlapping import Overlap
-from convarith.overlapping import overlap as overlap_of
-from convarith.user_code import is_code, network_of, read_module
-from convarith.values import read_sizes, times
+from convarith.layers.base import Layer
+from convarith.networks.network import Network, Node
+from convarith.pytorch.user_code import is_code, network_of, read_module
+from convarith.sizes.normalise import read_sizes, times
 from convarith_cli import networks
 from convarith_cli.answer import Answer, Block, Facts, Grid, Table
 from convarith_cli.options import LAYER_HELP, Json, command_app, complete_kind, layer_options, read_layer
@@ -24,8 +24,8 @@ from convarith_cli.options import LAYER_HELP, Json, command_app, complete_kind, 
 if TYPE_CHECKING:
     from torch import nn
 
-    from convarith.artefacts import Artefact, Ranking
-    from convarith.overlap_stack import Frequency
+    from convarith.checkerboards.artefacts import Artefact, Ranking
+    from convarith.checkerboards.stack import Frequency
 
 app = command_app()
 
@@ -99,8 +99,8 @@ def overlap(
     data = _data(found, sizes, ranking)
     blocks = [_title(found), *_why(found), *_map(found), _facts(found), *_repairs(found), *_weighted(ranking)]
     if plot is not None:
-        from convarith_gallery.overlap_plot import picture
-        from convarith_gallery.whole_file import write_whole
+        from convarith_gallery.atomic_file import write_whole
+        from convarith_gallery.plots.overlap import picture
 
         write_whole(plot, picture(found, plot))
         blocks.append(f"The picture is in {plot}.")
@@ -114,7 +114,7 @@ def _spatial(sizes: tuple[int, ...], axes: int) -> tuple[int, ...]:
 
 def _ranking(subject: Layer | Network, module: nn.Module | None, weights: str | None) -> Ranking | None:
     """The list of layers whose weights make a pattern: those of a checkpoint, or a module's own."""
-    from convarith.artefacts import read_checkpoint, strengths
+    from convarith.checkerboards.artefacts import read_checkpoint, strengths
 
     if weights is not None:
         network = subject if isinstance(subject, Network) else Network((Node(subject.name, subject),))

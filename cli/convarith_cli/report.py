@@ -38,9 +38,9 @@ def report(
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Markdown, for a README or a paper.")] = False,
 ) -> Answer:  # fmt: skip
     """One table: recipe, test number, trivial baseline, published number, seed, seconds, verdict."""
-    from convarith_gallery.autoencoders import pages, results
-    from convarith_gallery.autoencoders.files import write_whole
     from convarith_gallery.autoencoders.recipe import names
+    from convarith_gallery.autoencoders.reporting import pages, results
+    from convarith_gallery.autoencoders.run_files import write_whole
 
     found = results.gather(runs, names()) if runs else results.read_committed()
     if write_results:

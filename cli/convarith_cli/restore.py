@@ -53,8 +53,8 @@ def restore(
 
     require()
     import torch
-    from convarith_gallery.autoencoders import restoring
-    from convarith_gallery.autoencoders.devices import choose
+    from convarith_gallery.autoencoders.restore import restoring
+    from convarith_gallery.autoencoders.training.devices import choose
 
     if threads is not None:
         torch.set_num_threads(threads)

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convarith.axis import AxisRule
 from convarith.errors import ConvarithError, ShapeError
-from convarith.layer import Layer, SpatialLayer
-from convarith.values import read_sizes, times
-from convarith.window import WindowLayer
+from convarith.layers.base import Layer, SpatialLayer
+from convarith.layers.window import WindowLayer
+from convarith.sizes.normalise import read_sizes, times
+from convarith.sizes.rules import AxisRule
 from convarith_cli.answer import Answer, Block, Facts, Table
 from convarith_cli.networks import is_network
 from convarith_cli.options import Json, LayerArgument, command_app, layer_options, read_layer
 
 if TYPE_CHECKING:
-    from convarith.size_map import SizeMap
-    from convarith.size_set import SizeRange
+    from convarith.sizes.sets import SizeRange
+    from convarith.sizes.size_map import SizeMap
 
 app = command_app()
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from convarith.errors import ParameterError, ShapeError
-from convarith.layer import SpatialLayer
+from convarith.layers.base import SpatialLayer
+from convarith.sizes.normalise import read_sizes, times
 from convarith.solving import find, searched_values
-from convarith.values import read_sizes, times
 from convarith_cli.answer import Answer, Block, Facts, Table
 from convarith_cli.networks import is_network
 from convarith_cli.options import (

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from convarith.errors import ConvarithError
-from convarith.layer import AXIS_NAMES
-from convarith.network import Network
-from convarith.size_map import SEARCH_LIMIT, SizeMap
-from convarith.tracing import Row, Trace
-from convarith.values import read_sizes, times
+from convarith.layers.base import AXIS_NAMES
+from convarith.networks.network import Network
+from convarith.networks.trace import Row, Trace
+from convarith.sizes.normalise import read_sizes, times
+from convarith.sizes.size_map import SEARCH_LIMIT, SizeMap
 from convarith_cli.answer import Answer, Block, Facts, Table
 from convarith_cli.networks import NetworkArgument, read_network
 from convarith_cli.options import Json, command_app

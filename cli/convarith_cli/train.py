@@ -13,8 +13,8 @@ from convarith_cli.answer import Answer, Block, Facts, Table
 from convarith_cli.options import Json, command_app
 
 if TYPE_CHECKING:
-    from convarith_gallery.autoencoders.running import Watch
-    from convarith_gallery.autoencoders.training import Progress as Done
+    from convarith_gallery.autoencoders.run import Watch
+    from convarith_gallery.autoencoders.training.loop import Progress as Done
 
 app = command_app()
 
@@ -84,12 +84,12 @@ def train(
 
     require()
     import torch
-    from convarith_gallery.autoencoders import data as data_sets
-    from convarith_gallery.autoencoders.devices import choose
-    from convarith_gallery.autoencoders.natural import pairs as own_pairs
+    from convarith_gallery.autoencoders.datasets import load as data_sets
+    from convarith_gallery.autoencoders.datasets.natural import pairs as own_pairs
     from convarith_gallery.autoencoders.recipe import names, read_change, read_recipe
-    from convarith_gallery.autoencoders.running import is_first, run_recipe
-    from convarith_gallery.autoencoders.training import Diverged, Interrupted
+    from convarith_gallery.autoencoders.run import is_first, run_recipe
+    from convarith_gallery.autoencoders.training.devices import choose
+    from convarith_gallery.autoencoders.training.loop import Diverged, Interrupted
 
     named = {"epochs": epochs, "latent": latent, "seed": seed, "encoder": encoder}
     changes = {name: value for name, value in named.items() if value is not None}
@@ -119,7 +119,7 @@ def train(
 
 
 def _answer(results: list[dict[str, Any]], failures: list[str], out: str, as_json: bool) -> Answer:
-    from convarith_gallery.autoencoders.pages import NUMBER_COLUMNS, number_rows
+    from convarith_gallery.autoencoders.reporting.pages import NUMBER_COLUMNS, number_rows
 
     columns = NUMBER_COLUMNS
     blocks: list[Block] = []

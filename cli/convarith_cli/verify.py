@@ -32,7 +32,7 @@ def verify(
     sizes, and whether the layer is accepted or refused. From 40,000 cases on, every small layer of one axis is among
     them. Exit code 1 if anything differs.
     """
-    from convarith import verification
+    from convarith.pytorch import verification
 
     with progress() as report_progress:
         report = verification.verify(cases, seed, report_progress)

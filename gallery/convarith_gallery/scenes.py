@@ -8,10 +8,10 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from convarith.errors import ParameterError
-from convarith.values import nearest
-from convarith_gallery.film import Film
-from convarith_gallery.reads import Number
-from convarith_gallery.showing import NETWORK_VIEWS, film_of_layer, film_of_network
+from convarith.sizes.normalise import nearest
+from convarith_gallery.drawing.film import Film
+from convarith_gallery.render import NETWORK_VIEWS, film_of_layer, film_of_network
+from convarith_gallery.views.reads import Number
 
 
 class Scene(NamedTuple):
@@ -49,10 +49,10 @@ class Scene(NamedTuple):
         from convarith_gallery.views.subject import Subject
 
         if self.view in NETWORK_VIEWS:
-            from convarith.network_text import parse_network
+            from convarith.networks.parser import parse_network
 
             return film_of_network(parse_network(self.subject), self.size, self.view, style or self.style, bare)
-        from convarith.parsing import parse
+        from convarith.layers.parser import parse
 
         subject = Subject.of(parse(self.subject), self.size, self.values, self.weight, self.numbers)
         return film_of_layer(subject, self.view, style or self.style, bare)

@@ -16,7 +16,7 @@ def drawing(name: str) -> Side:
     """From the film to the file."""
 
     def prepare() -> Callable[[], object]:
-        from convarith_gallery.encoding import save
+        from convarith_gallery.drawing.encoding import save
         from convarith_gallery.scenes import scene
 
         film, folder, numbers = scene(name).film(), TemporaryDirectory(), count()
@@ -29,9 +29,9 @@ def writing(name: str) -> Side:
     """Finished frames, with Pillow's own writer."""
 
     def prepare() -> Callable[[], object]:
-        from convarith_gallery.raster import frames
+        from convarith_gallery.drawing.raster import frames
+        from convarith_gallery.drawing.theme import THEMES
         from convarith_gallery.scenes import scene
-        from convarith_gallery.theme import THEMES
 
         first, *others = (frame.image.copy() for frame in frames(scene(name).film(), THEMES["light"]))
         folder, numbers = TemporaryDirectory(), count()

@@ -14,7 +14,7 @@ IMAGES, BATCH, LATENT = 1024, 128, 8
 
 def images() -> object:
     """As many stored images as an epoch here has."""
-    from convarith_gallery.autoencoders.data import digits
+    from convarith_gallery.autoencoders.datasets.load import digits
 
     return digits().train[:IMAGES]
 
@@ -25,7 +25,7 @@ def ours(precision: str) -> Callable[[], Callable[[], object]]:
     def prepare() -> Callable[[], object]:
         import torch
         from convarith_gallery.autoencoders.recipe import changed, read_recipe
-        from convarith_gallery.autoencoders.training import train
+        from convarith_gallery.autoencoders.training.loop import train
 
         changes = {"latent": LATENT, "batch": BATCH, "epochs": 1, "validation": 0.0, "precision": precision}
         settings, stored = changed(read_recipe("deep").settings, changes), images()
@@ -43,7 +43,7 @@ def lecture() -> Callable[[], object]:
     """An epoch as the lectures write it."""
     import torch
     from convarith_gallery.autoencoders.recipe import changed, read_recipe
-    from convarith_gallery.autoencoders.training import build
+    from convarith_gallery.autoencoders.training.loop import build
     from torch.utils.data import DataLoader, TensorDataset
 
     model = build(changed(read_recipe("deep").settings, {"latent": LATENT}), (1, 28, 28))
@@ -68,7 +68,7 @@ def pythae() -> Callable[[], object]:
     """An epoch of the same network in pythae (github.com/clementchadebec/benchmark_VAE)."""
     import torch
     from convarith_gallery.autoencoders.recipe import changed, read_recipe
-    from convarith_gallery.autoencoders.training import build
+    from convarith_gallery.autoencoders.training.loop import build
     from pythae.data.datasets import BaseDataset
     from pythae.models import AE, AEConfig
     from pythae.models.base.base_utils import ModelOutput
@@ -106,7 +106,7 @@ def comparisons() -> list[Comparison]:
     if not find_spec("torch"):
         return []
     import torch
-    from convarith_gallery.autoencoders.devices import has_fast_bf16
+    from convarith_gallery.autoencoders.training.devices import has_fast_bf16
 
     other = Side("the lecture's loop", lecture)
     found = [Comparison("train-deep", Side("an epoch of deep, fp32", ours("fp32")), other, at_least=1.15)]

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import Cli, Result
 from convarith_cli.main import run
+from support.command_line import Cli, Result
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from command_line import Cli, assert_refused
 from jsonschema import Draft202012Validator
+from support.command_line import Cli, assert_refused
 
 Image = pytest.importorskip("PIL.Image", reason="reads pictures back with Pillow, which is not installed")
 
@@ -156,7 +156,7 @@ def test_the_gallery_has_every_scene(cli: Cli, tmp_path: Path, monkeypatch: pyte
         name: scenes.scenes()[name]
         for name in ("no_padding_strides", "scatter", "matrix", "hourglass", "max_unpooling")
     }
-    monkeypatch.setattr("convarith_gallery.exhibits.scenes", lambda: few)
+    monkeypatch.setattr("convarith_gallery.page.exhibits.scenes", lambda: few)
     monkeypatch.setattr(scenes, "scenes", lambda: few)
     folder = tmp_path / "gallery"
     result = cli("gallery", str(folder), "--format", "gif,svg", "--scale", "1", "--json")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import Cli, run_process
+from support.command_line import Cli, run_process
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 
-from command_line import assert_refused, run_here
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from strategies import command_lines, words
+from support.command_line import assert_refused, run_here
+from support.strategies import command_lines, words
 
-from convarith.catalogue import KINDS
+from convarith.layers.registry import KINDS
 
 
 def answered_or_refused(arguments: list[str]) -> bool:

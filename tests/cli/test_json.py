@@ -15,11 +15,11 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from command_line import Cli, Result, run_here
 from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
-from strategies import Call, at, calls, size_calls, sizes
+from support.command_line import Cli, Result, run_here
+from support.strategies import Call, at, calls, size_calls, sizes
 
 import convarith as ca
 

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Cli, assert_refused, run_process
-from convarith_gallery.whole_file import write_whole
+from convarith_gallery.atomic_file import write_whole
 from jsonschema import Draft202012Validator
+from support.command_line import Cli, assert_refused, run_process
 
 np = pytest.importorskip("numpy", reason="matrices need numpy")
 sparse = pytest.importorskip("scipy.sparse", reason="matrices need scipy")
@@ -144,7 +144,7 @@ def test_the_picture(cli: Cli, tmp_path: Path, ending: str, start: bytes) -> Non
 
 def test_the_picture_has_every_band() -> None:
     pytest.importorskip("matplotlib", reason="draws with matplotlib")
-    from convarith_gallery.matrix_plot import figure_of
+    from convarith_gallery.plots.matrix import figure_of
 
     import convarith as ca
 
@@ -197,7 +197,7 @@ def test_a_wrong_question_is_one_line(call: list[str], message: str, cli: Cli) -
 
 
 def test_a_matrix_beyond_the_memory(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("convarith.matrix.free_memory", lambda: 100_000_000)
+    monkeypatch.setattr("convarith.matrices.matrix.free_memory", lambda: 100_000_000)
     path = tmp_path / "m.npz"
     call = ("matrix", "Conv2d(64, 64, 3, padding=1)", "-i", "64x64")
     assert "147,865,600 of" in answered(cli, *call)

@@ -17,8 +17,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from command_line import Cli, assert_refused
 from jsonschema import Draft202012Validator
+from support.command_line import Cli, assert_refused
 
 ENCODER = "Conv2d(1, 16, 3, stride=2, padding=1); ReLU(); Conv2d(16, 32, 3, stride=2, padding=1)"
 POOLS = "Conv2d(3, 8, 3, padding=1); BatchNorm2d(8); ReLU(); MaxPool2d(3, 2, 1, ceil_mode=True); Conv2d(8, 16, 4, 3)"

@@ -18,8 +18,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from command_line import Cli, assert_refused
 from jsonschema import Draft202012Validator
+from support.command_line import Cli, assert_refused
 
 import convarith as ca
 

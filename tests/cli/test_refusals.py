@@ -12,7 +12,7 @@ import shlex
 import sys
 
 import pytest
-from command_line import Cli, assert_refused, run_process
+from support.command_line import Cli, assert_refused, run_process
 
 UNKNOWN_WORDS = [
     ("shap -k 3", "unknown command 'shap': did you mean 'shape'?"),

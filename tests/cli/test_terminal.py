@@ -18,8 +18,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import Cli, assert_refused, environment_with, run_here, run_process
 from convarith_cli.main import COMMANDS
+from support.command_line import Cli, assert_refused, environment_with, run_here, run_process
 
 import convarith as ca
 

@@ -16,8 +16,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from command_line import Cli, assert_refused
 from jsonschema import Draft202012Validator
+from support.command_line import Cli, assert_refused
 
 import convarith as ca
 

@@ -13,10 +13,10 @@ import re
 from types import ModuleType
 
 import pytest
-from breaking import break_floor_rules
-from command_line import Cli, run_process
+from support.breaking import break_floor_rules
+from support.command_line import Cli, run_process
 
-from convarith.axis import FloorRule
+from convarith.sizes.rules import FloorRule
 
 pytestmark = pytest.mark.usefixtures("torch")
 

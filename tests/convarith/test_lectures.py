@@ -26,7 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import convarith as ca
-from convarith.axis import is_even
+from convarith.sizes.rules import is_even
 
 Shape = tuple[int, ...]
 

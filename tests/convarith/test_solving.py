@@ -21,11 +21,11 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from strategies import size_calls, sizes
+from support.strategies import size_calls, sizes
 
 import convarith as ca
-from convarith.axis import is_even
-from convarith.layer import SpatialLayer
+from convarith.layers.base import SpatialLayer
+from convarith.sizes.rules import is_even
 from convarith.solving import BOUNDS, SOLVABLE, Solution, solve
 
 PARAMETERS = {

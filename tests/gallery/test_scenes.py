@@ -11,12 +11,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from convarith_gallery.film import Box
+from convarith_gallery.drawing.film import Box
+from convarith_gallery.render import LAYER_VIEWS, NETWORK_VIEWS
 from convarith_gallery.scenes import scene, scenes
-from convarith_gallery.showing import LAYER_VIEWS, NETWORK_VIEWS
 
 import convarith as ca
-from convarith.catalogue import KINDS
+from convarith.layers.registry import KINDS
 
 GUIDE = {
     # name: (input size of the convolution, its output size, padding, kernel size, stride)

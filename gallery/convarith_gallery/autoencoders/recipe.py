@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from convarith.errors import ConvarithError
-from convarith.values import nearest
+from convarith.sizes.normalise import nearest
 
 FOLDER = Path(__file__).parent / "recipes"
 

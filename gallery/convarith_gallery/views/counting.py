@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from convarith.checkerboards.overlap import overlap
 from convarith.errors import ParameterError
-from convarith.overlapping import overlap
-from convarith.transposed import ConvTranspose
-from convarith_gallery.reads import Index
-from convarith_gallery.story import Area, Cell, Place, Step, Story
+from convarith.layers.convolution import ConvTranspose
+from convarith_gallery.views.reads import Index
 from convarith_gallery.views.scattering import landings_of
 from convarith_gallery.views.sliding import areas, position, size_text
+from convarith_gallery.views.story import Area, Cell, Place, Step, Story
 from convarith_gallery.views.subject import Sheet, Subject
 
 LEVELS = 5

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from itertools import product
 
 from convarith.errors import ParameterError
-from convarith.layer import Layer
-from convarith.network import Network
-from convarith.receptive_field import taps
-from convarith.values import times
-from convarith_gallery.story import Cell, Panel, Place, Step, Story
+from convarith.layers.base import Layer
+from convarith.networks.network import Network
+from convarith.networks.receptive_field import taps
+from convarith.sizes.normalise import times
 from convarith_gallery.views.sliding import position, size_text
+from convarith_gallery.views.story import Cell, Panel, Place, Step, Story
 
 MOST_SHOWN = 12
 """Maps of at most so many positions an axis are shown whole; of larger ones, one row of the last axis."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from convarith.errors import ParameterError
-from convarith.transposed import ConvTranspose
-from convarith_gallery.reads import Number, reads, value_of
-from convarith_gallery.story import Area, Cell, Panel, Step, Story
+from convarith.layers.convolution import ConvTranspose
+from convarith_gallery.views.reads import Number, reads, value_of
 from convarith_gallery.views.scattering import transposed_remarks
 from convarith_gallery.views.sliding import remarks_of, title_of
+from convarith_gallery.views.story import Area, Cell, Panel, Step, Story
 from convarith_gallery.views.subject import Subject, written
 
 MOST_CELLS = 4096

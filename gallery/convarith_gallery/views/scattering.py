@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import cast
 
-from convarith.transposed import ConvTranspose
-from convarith_gallery.reads import Index, Number, reads, term_value
-from convarith_gallery.story import Area, Cell, Step, Story
+from convarith.layers.convolution import ConvTranspose
+from convarith_gallery.views.reads import Index, Number, reads, term_value
 from convarith_gallery.views.sliding import areas, kernel_cells, position, size_text, title_of
+from convarith_gallery.views.story import Area, Cell, Step, Story
 from convarith_gallery.views.subject import Sheet, Subject, weight_shape, written
 
 

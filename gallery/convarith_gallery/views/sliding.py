@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
-from convarith.values import times
-from convarith.window import WindowLayer
-from convarith_gallery.reads import Read, Term, reads, value_of
-from convarith_gallery.story import Area, Cell, Place, Step, Story
+from convarith.layers.window import WindowLayer
+from convarith.sizes.normalise import times
+from convarith_gallery.views.reads import Read, Term, reads, value_of
+from convarith_gallery.views.story import Area, Cell, Place, Step, Story
 from convarith_gallery.views.subject import Sheet, Subject, weight_shape, written
 
 MOST_TERMS = 9

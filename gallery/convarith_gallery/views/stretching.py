@@ -5,11 +5,11 @@ It gives the same numbers, and most of its products are with zeros: frameworks d
 
 from __future__ import annotations
 
-from convarith.transposed import ConvTranspose
-from convarith_gallery.reads import Index, Read, reads, value_of
-from convarith_gallery.story import Area, Cell, Place, Step, Story
+from convarith.layers.convolution import ConvTranspose
+from convarith_gallery.views.reads import Index, Read, reads, value_of
 from convarith_gallery.views.scattering import extra_note, transposed_remarks
 from convarith_gallery.views.sliding import areas, position, size_text, title_of
+from convarith_gallery.views.story import Area, Cell, Place, Step, Story
 from convarith_gallery.views.subject import Sheet, Subject, written
 
 

@@ -10,13 +10,13 @@ from math import inf, prod
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from convarith.errors import ParameterError, ShapeError
-from convarith.layer import Layer, SpatialLayer
-from convarith.values import times
-from convarith_gallery.reads import Index, Number, Values, output_shape
-from convarith_gallery.story import Cell, Panel, Place
+from convarith.layers.base import Layer, SpatialLayer
+from convarith.sizes.normalise import times
+from convarith_gallery.views.reads import Index, Number, Values, output_shape
+from convarith_gallery.views.story import Cell, Panel, Place
 
 if TYPE_CHECKING:
-    from convarith.convolution import ConvolutionLayer
+    from convarith.layers.convolution import ConvolutionLayer
 
 CONVOLUTIONS = ("conv", "conv-transpose")
 """The kinds of layers that have weights."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from convarith.transposed import ConvTranspose
-from convarith_gallery.reads import Read, reads, value_of
-from convarith_gallery.story import Cell, Panel, Place, Step, Story
+from convarith.layers.convolution import ConvTranspose
 from convarith_gallery.views import rows, stretching
+from convarith_gallery.views.reads import Read, reads, value_of
 from convarith_gallery.views.sliding import position, size_text
+from convarith_gallery.views.story import Cell, Panel, Place, Step, Story
 from convarith_gallery.views.subject import Sheet, Subject, written
 
 

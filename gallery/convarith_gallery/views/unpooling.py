@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
-from convarith.pooling import MaxPool
-from convarith.unpooling import MaxUnpool
-from convarith_gallery.reads import Index, reads
-from convarith_gallery.story import Area, Cell, Step, Story
+from convarith.layers.pooling import MaxPool
+from convarith.layers.unpooling import MaxUnpool
+from convarith_gallery.views.reads import Index, reads
 from convarith_gallery.views.sliding import position, size_text
+from convarith_gallery.views.story import Area, Cell, Step, Story
 from convarith_gallery.views.subject import Sheet, Subject, written
 
 

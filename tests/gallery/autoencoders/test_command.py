@@ -19,18 +19,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import assert_refused, environment_with, run_here, run_process
 from jsonschema import Draft202012Validator
-from tiny_trainings import write_recipe
+from support.command_line import assert_refused, environment_with, run_here, run_process
+from support.tiny_trainings import write_recipe
 
 pytest.importorskip("torch", reason="trains with torch, which is not installed")
 
 import torch
-from convarith_gallery.autoencoders import results
-from convarith_gallery.autoencoders.data import digits
+from convarith_gallery.autoencoders.datasets.load import digits
 from convarith_gallery.autoencoders.recipe import names
-from convarith_gallery.autoencoders.running import load_model
-from convarith_gallery.autoencoders.training import mean_squared_error
+from convarith_gallery.autoencoders.reporting import results
+from convarith_gallery.autoencoders.run import load_model
+from convarith_gallery.autoencoders.training.loop import mean_squared_error
 from PIL import Image
 
 pytestmark = pytest.mark.usefixtures("torch")

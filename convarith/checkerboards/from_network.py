@@ -1,0 +1,348 @@
+"""From a network's layers to the stacks of their moves: which part is followed, which way, and what enters.
+
+A stack is followed forwards where it upsamples, from the last layers on that are no part of it, such as a Linear or an
+encoder's pool; where it only goes down, backwards as its gradient goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+from convarith.checkerboards.overlap import READING, UPSAMPLING, Scatter, scatter_of
+from convarith.checkerboards.stack import Move, Stack, Step
+from convarith.errors import ConvarithError, ParameterError, ShapeError
+from convarith.layers.base import Layer, SpatialLayer
+from convarith.layers.merging import Concat
+from convarith.layers.padding import Pad
+from convarith.layers.window import WindowLayer
+from convarith.networks.network import INPUT, Network, Node
+from convarith.sizes.normalise import shape_of, times
+
+MOST_PHASES = 2**16
+"""A stack whose strides multiply to more is refused."""
+PASSING = "elementwise"
+"""The kind of layer that leaves every position where it is."""
+SAMPLES = 8
+"""How often an input is doubled in search of one whose two ends do not meet."""
+JOINS = ("add", "multiply", "concat", "match-size")
+
+
+def stacks_of(network: Network, input_size: int | Sequence[int] | None) -> tuple[str, tuple[Stack, ...]]:
+    """('output' or 'gradient', the stack of each axis) of a network.
+
+    The input size is what enters the network; where a Linear or another layer that mixes positions lies in front of
+    the part that is followed, what leaves the last of those.
+
+    Raises ParameterError for a network that upsamples in front of a layer that is no part of such a stack; ShapeError
+    where a layer refuses its size.
+
+    >>> import convarith as ca
+    >>> side, (stack, _) = stacks_of(ca.parse_network("Linear(5, 98); Unflatten(1, (2, 7, 7)); PixelShuffle(2)"), None)
+    >>> side, [(step.move.name, step.move.kernel, step.move.stride) for step in stack.steps]
+    ('output', [('2', 2, 2)])
+    """
+    run, reading = _behind(network), _in_front(network)
+    kept = {node.name for node in run}
+    read = {name for node in run for name in node.inputs} or {node.name for node in network.nodes[-1:]}
+    ends = [at for at, node in enumerate(network.nodes) if node.name in read - kept]
+    front = network.nodes[: ends[-1] + 1] if ends else ()
+    lost = next((node for node in front if node.layer.kind in UPSAMPLING and node.name not in kept), None)
+    if lost:
+        raise ParameterError(
+            f"{lost.place} upsamples in front of {front[-1].place}, {front[-1].layer}, through which no pattern is "
+            "followed: ask for the layers behind it, or those in front"
+        )
+    upsamples = any(node.layer.kind in UPSAMPLING for node in run)
+    if not upsamples and any(node.layer.kind in READING for node in reading):
+        return "gradient", _backward(network, reading, input_size)
+    if all(node.layer.kind in (PASSING, *JOINS) for node in run):
+        raise ParameterError("the network has no layer at its end that upsamples, and none at its start that reads")
+    return "output", _forward(network, run, input_size)
+
+
+def gradient_of(layer: Layer, input_size: int | Sequence[int] | None) -> tuple[Stack, ...]:
+    """The stack of each axis for one layer that reads: which windows read an input, the padding's copies included.
+
+    >>> import convarith as ca
+    >>> gradient_of(ca.Conv(kernel_size=3, padding=1, padding_mode="reflect"), 4)[0].counts
+    (2, 4, 4, 2)
+    """
+    node = Node(layer.name, layer)
+    return _backward(Network((node,)), [node], input_size)
+
+
+def _behind(network: Network) -> list[Node]:
+    """The nodes from which the output is reached through layers that run forwards only."""
+    nodes = {node.name: node for node in network.nodes}
+    kept, waiting = set(), [node.name for node in network.nodes[-1:]]
+    while waiting:
+        name = waiting.pop()
+        if name in nodes and name not in kept and _runs_forward(nodes[name].layer):
+            kept.add(name)
+            waiting += _followed(nodes[name])
+    return [node for node in network.nodes if node.name in kept]
+
+
+def _in_front(network: Network) -> list[Node]:
+    """The nodes that the input reaches through layers whose gradient is followed only."""
+    open_ends, found = {INPUT}, []
+    for node in network.nodes:
+        reads = node.layer.kind in (*READING, "pad", PASSING) or _joins(node.layer)
+        if reads and not open_ends.isdisjoint(_followed(node)):
+            found.append(node)
+            if node.layer.kind != "unfold":  # what leaves it are columns
+                open_ends.add(node.name)
+    return found
+
+
+def _followed(node: Node) -> tuple[str, ...]:
+    """The inputs whose positions a node carries on: of Fold none, as its columns have none."""
+    return {"fold": (), "match-size": node.inputs[:1]}.get(node.layer.kind, node.inputs)
+
+
+def _passes(node: Node) -> bool:
+    """Does the node leave every position where it is, on every axis?"""
+    return node.layer.kind in (PASSING, *JOINS)
+
+
+def _joins(layer: Layer) -> bool:
+    """Do branches meet here, position by position?"""
+    return layer.kind in JOINS and not (isinstance(layer, Concat) and layer.dim not in (1, -3))
+
+
+def _runs_forward(layer: Layer) -> bool:
+    """Is the layer one that a stack of upsampling layers is made of?"""
+    if layer.kind in ("conv", "avg-pool"):
+        window = cast(WindowLayer, layer)
+        return all(window.at("stride", axis) == 1 for axis in range(layer.ndim or 1))
+    if layer.kind in UPSAMPLING:
+        try:
+            return all(scatter_of(layer, axis).kernel > 0 for axis in range(layer.ndim or 1))
+        except ParameterError:
+            return False
+    return layer.kind in ("pad", PASSING) or _joins(layer)
+
+
+def _forward(network: Network, run: Sequence[Node], input_size: int | Sequence[int] | None) -> tuple[Stack, ...]:
+    ndim = _ndim(run, input_size)
+    kept = {node.name for node in run}
+    folds = {node.name: tuple(_blocks(node.layer)) for node in run if node.layer.kind == "fold"}
+    outside = dict.fromkeys(name for node in run for name in _followed(node) if name not in kept)
+    sources = {name: ~number for number, name in enumerate([*outside, *(f"{name}'s columns" for name in folds)])}
+    built: list[list[Step]] = []
+    for axis in range(ndim):
+        steps: list[Step] = []
+        place = dict(sources)
+        for node in run:
+            names = _followed(node) or (f"{node.name}'s columns",)
+            place[node.name] = _add(steps, _move(node, axis), [place[name] for name in names], _passes(node))
+        built.append(_ending(steps, place[run[-1].name]))
+
+    def entering(size: int | Sequence[int]) -> list[tuple[int, ...]]:
+        found = _sizes(network, run, size, ndim)
+        return [*(found[name] for name in outside), *folds.values()]
+
+    return _stacks(network, built, entering, input_size)
+
+
+def _backward(network: Network, nodes: Sequence[Node], input_size: int | Sequence[int] | None) -> tuple[Stack, ...]:
+    """The stacks of the gradient's way, last layers first."""
+    ndim = _ndim(nodes, input_size)
+    kept = {node.name for node in nodes}
+    readers: dict[str, list[str]] = {name: [] for name in (INPUT, *kept)}
+    ends = dict.fromkeys(node.name for node in network.nodes[-1:] if node.name in kept)
+    for node in network.nodes:
+        for name in node.inputs:
+            if name in readers and node.name in kept and name in _followed(node):
+                readers[name].append(node.name)
+            elif name in kept:
+                ends[name] = None
+    ends |= dict.fromkeys(node.name for node in nodes if not readers[node.name])
+    sources = {name: ~number for number, name in enumerate(ends)}
+
+    def steps_along(axis: int, sizes: dict[str, tuple[int, ...]] | None) -> list[Step]:
+        steps: list[Step] = []
+        place: dict[str, int] = {}
+        for node in reversed(nodes):
+            reads = [place[name] for name in readers[node.name]]
+            reads += [sources[node.name]] if node.name in sources else []
+            left = 0
+            if sizes and isinstance(node.layer, WindowLayer):
+                left = node.layer.leftover(sizes[node.inputs[0]])[axis]
+            place[node.name] = _add(steps, _move_back(node, axis, left), reads, _passes(node))
+        return _ending(steps, _add(steps, Move(INPUT), [place[name] for name in readers[INPUT]], True))
+
+    sizes = None if input_size is None else _sizes(network, nodes, input_size, ndim)
+    built = [steps_along(axis, sizes) for axis in range(ndim)]
+
+    def entering(size: int | Sequence[int]) -> list[tuple[int, ...]]:
+        found = _sizes(network, nodes, size, ndim)
+        return [found[name] for name in ends]
+
+    return _stacks(network, built, entering, input_size)
+
+
+def _add(steps: list[Step], move: Move, reads: list[int], passing: bool) -> int:
+    """The number of the step that gives what this one would; one is added unless it passes one input on."""
+    if len(reads) == 1 and passing:
+        return reads[0]
+    steps.append(Step(move, tuple(reads)))
+    return len(steps) - 1
+
+
+def _ending(steps: list[Step], at: int) -> list[Step]:
+    """The steps, the one of this number last."""
+    return steps if 0 <= at == len(steps) - 1 else [*steps, Step(Move(""), (at,))]
+
+
+def _stacks(
+    network: Network, built: list[list[Step]], entering: Any, input_size: int | Sequence[int] | None
+) -> tuple[Stack, ...]:
+    """The stacks of all axes, with the sizes that enter."""
+    stacks = [Stack(tuple(steps)) for steps in built]
+    for stack in stacks:
+        if stack.phases > MOST_PHASES:
+            raise ParameterError(
+                f"the strides multiply to {stack.phases}: at most {MOST_PHASES} are followed, take fewer layers"
+            )
+    if input_size is not None:
+        given = entering(input_size)
+        stacks = [stack._replace(sizes=tuple(size[axis] for size in given)) for axis, stack in enumerate(stacks)]
+    if len({at for step in stacks[0].steps for at in step.reads if at < 0}) > 1:
+        stacks = [
+            stack._replace(sample=_sample(network, stack, entering, axis, len(stacks)))
+            for axis, stack in enumerate(stacks)
+        ]
+    return tuple(stacks)
+
+
+def _sample(network: Network, stack: Stack, entering: Any, axis: int, ndim: int) -> tuple[int, ...] | None:
+    """What enters at each source for an input whose two ends do not meet: a power of two, or the next that is taken."""
+    size = 1 << (stack.reach + stack.phases).bit_length()
+    for _ in range(SAMPLES):
+        size *= 2
+        choices = [size]
+        try:
+            above = network.size_map(axis).domain.next_to(size)[1]
+            choices += [above] if above is not None else []
+        except ConvarithError:
+            pass
+        for choice in choices:
+            try:
+                sizes = tuple(each[axis] for each in entering((choice,) * ndim))
+                if len(stack._run(sizes)) > 2 * stack.reach:
+                    return sizes
+            except ShapeError:
+                continue
+    return None
+
+
+def _move(node: Node, axis: int) -> Move:
+    """A layer of a stack that upsamples, along one axis."""
+    layer = node.layer
+    if _passes(node):
+        return Move(node.name)
+    if layer.kind == "pad":
+        pads = _pads(cast(Pad, layer).pads(axis), mode := cast(Pad, layer).mode, layer)
+        return Move(node.name, constant=sum(pads), pads=pads, mode=mode)
+    scatter = scatter_of(layer, axis)
+    reach = scatter.dilation * (scatter.kernel - 1)
+    if layer.kind in READING:
+        mode = getattr(layer, "padding_mode", "zeros")
+        pads = _pads(cast(WindowLayer, layer).pads(axis), mode, layer)
+        return Move(node.name, scatter.kernel, 1, scatter.dilation, reach, sum(pads) - reach, pads, mode)
+    constant = reach + 1 - scatter.stride - scatter.before - scatter.after
+    return Move(node.name, scatter.kernel, scatter.stride, scatter.dilation, scatter.before, constant)
+
+
+def _move_back(node: Node, axis: int, left: int) -> Move:
+    """A layer that reads, on its gradient's way; `left` is what its stride leaves unread."""
+    layer = node.layer
+    if _passes(node):
+        return Move(node.name)
+    scatter = Scatter(1, 1) if layer.kind == "pad" else scatter_of(layer, axis)
+    mode = cast(Pad, layer).mode if layer.kind == "pad" else getattr(layer, "padding_mode", "zeros")
+    pads = (0, 0)
+    if layer.kind != "pixel-unshuffle":
+        pads = _pads(cast(WindowLayer, layer).pads(axis), mode, layer)
+    constant = scatter.dilation * (scatter.kernel - 1) + 1 - scatter.stride - sum(pads) + left
+    return Move(node.name, scatter.kernel, scatter.stride, scatter.dilation, 0, constant, pads, mode, back=True)
+
+
+def _sizes(
+    network: Network, nodes: Sequence[Node], input_size: int | Sequence[int], ndim: int
+) -> dict[str, tuple[int, ...]]:
+    """The spatial size at every node and input of `nodes`. What mixes positions gives the input size anew."""
+    by_name = {node.name: node for node in network.nodes}
+    given = _spread(input_size, ndim)
+    needed, waiting = set(), [name for node in nodes for name in (node.name, *node.inputs)]
+    while waiting:
+        name = waiting.pop()
+        if name in by_name and name not in needed:
+            needed.add(name)
+            waiting += () if _mixes(by_name[name].layer) else by_name[name].inputs
+    sizes = {INPUT: given}
+    for node in network.nodes:
+        if node.name not in needed:
+            continue
+        layer = node.layer
+        if _mixes(layer):
+            sizes[node.name] = given
+            continue
+        reads = [sizes[name] for name in node.inputs]
+        try:
+            if layer.kind in JOINS:
+                sizes[node.name] = _met(layer, reads)
+            elif layer.kind == PASSING:
+                sizes[node.name] = reads[0]
+            elif layer.kind == "fold":
+                sizes[node.name] = tuple(layer.at("target", axis) for axis in range(ndim))  # type: ignore[attr-defined]
+            else:  # of Unfold: how many blocks lie along each axis
+                rule = SpatialLayer.output_size if layer.kind == "unfold" else type(layer).output_size
+                sizes[node.name] = rule(cast(SpatialLayer, layer), reads[0])
+        except ShapeError as error:
+            raise ShapeError(f"{node.place}: {error}") from None
+    return sizes
+
+
+def _mixes(layer: Layer) -> bool:
+    """Does the layer leave no position where it was?"""
+    return not isinstance(layer, SpatialLayer) and layer.kind != PASSING and not _joins(layer)
+
+
+def _met(layer: Layer, sizes: list[tuple[int, ...]]) -> tuple[int, ...]:
+    """The size where branches meet."""
+    met = tuple(max(each) for each in zip(*sizes, strict=True))
+    for size in sizes:
+        if any(one != other and (one != 1 or layer.kind == "match-size") for one, other in zip(size, met, strict=True)):
+            shown = " and ".join(times(each) for each in sizes)
+            more = "how it matches them is not known: " if layer.kind == "match-size" else ""
+            raise ShapeError(f"{layer} meets {shown}: {more}give an input size at which both agree")
+    return met
+
+
+def _blocks(layer: Any) -> Iterator[int]:
+    """How many blocks a Fold sums along each axis."""
+    for axis in range(layer.ndim):
+        given = scatter_of(layer, axis).given
+        assert given is not None
+        yield given[0]
+
+
+def _pads(pads: tuple[int, int], mode: str, layer: Layer) -> tuple[int, int]:
+    if mode != "zeros" and min(pads) < 0:
+        raise ParameterError(f"{layer} crops in mode {mode!r}: crop in a ZeroPad of its own")
+    return pads
+
+
+def _ndim(nodes: Sequence[Node], input_size: int | Sequence[int] | None) -> int:
+    known = next((node.layer.ndim for node in nodes if node.layer.ndim is not None), None)
+    return known or (len(input_size) if isinstance(input_size, Sequence) else 1)
+
+
+def _spread(input_size: int | Sequence[int], ndim: int) -> tuple[int, ...]:
+    sizes = shape_of((input_size,) * ndim if isinstance(input_size, int) else input_size, "input size")
+    if len(sizes) != ndim:
+        raise ShapeError(f"input size {times(sizes)} has {len(sizes)} numbers: give {ndim}, one an axis")
+    return sizes

@@ -1,0 +1,337 @@
+"""The overlap of layers one behind the other: which frequencies they bring, which they cure, what is left.
+
+Constants enter. Where branches meet, by Add, Multiply or Concat, their frequencies are united and their counts add, as
+the next convolution reads both; nothing says that random weights of one branch cancel another's.
+https://distill.pub/2016/deconv-checkerboard/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from math import gcd, lcm
+from typing import Any, NamedTuple, cast
+
+from convarith.checkerboards.overlap import Scatter
+from convarith.errors import ParameterError
+
+
+class Frequency(NamedTuple):
+    """A frequency that a layer of a stack brings, as its own kernel does not cancel it.
+
+    Attributes:
+        cycles: per position of the last output (of the input, for gradients), up to 1/2.
+        brought_by: the layer's name.
+        cured_by: the first layer behind it that cancels the frequency, or None: it is left.
+    """
+
+    cycles: Fraction
+    brought_by: str
+    cured_by: str | None
+
+
+class Move(NamedTuple):
+    """One layer of a stack along one axis: every x adds to the positions s*x + d*j - before, j < k.
+
+    Attributes:
+        name: the layer's.
+        kernel, stride, dilation, before: k, s, d and what is cut off at the start.
+        constant: n values give s*n + constant.
+        pads, mode: how the values are padded first or, on the way back, where the values in the padding go.
+        back: is this the gradient's way back?
+    """
+
+    name: str
+    kernel: int = 1
+    stride: int = 1
+    dilation: int = 1
+    before: int = 0
+    constant: int = 0
+    pads: tuple[int, int] = (0, 0)
+    mode: str = "zeros"
+    back: bool = False
+
+    def spread(self, values: Sequence[int]) -> list[int]:
+        """What values give.
+
+        >>> Move("up", kernel=3, stride=2, constant=1).spread([1, 1, 1])
+        [1, 1, 2, 1, 2, 1, 1]
+        """
+        size = self.stride * len(values) + self.constant
+        if self.back:
+            found = self._scattered(values, size + sum(self.pads))
+            folded = [0] * size
+            for source, value in zip(sources(size, self.pads, self.mode), found, strict=True):
+                if source is not None:
+                    folded[source] += value
+            return folded
+        padded = [0 if at is None else values[at] for at in sources(len(values), self.pads, self.mode)]
+        return self._scattered(padded, size)
+
+    def _scattered(self, values: Sequence[int], size: int) -> list[int]:
+        found = [0] * size
+        for tap in range(self.kernel):
+            start = self.dilation * tap - self.before
+            first = max(0, -(start // self.stride))
+            for position, value in zip(range(start + self.stride * first, size, self.stride), values[first:]):  # noqa: B905 - the shorter ends it
+                found[position] += value
+        return found
+
+    def repeat(self, pattern: Sequence[int]) -> list[int]:
+        """One period of what an endless repetition of a pattern gives: exact polyphase sums.
+
+        >>> Move("up", kernel=3, stride=2).repeat([1])
+        [2, 1]
+        """
+        period = len(pattern) * self.stride
+        found = [0] * period
+        shift = (-self.pads[0] if self.back else self.stride * self.pads[0]) - self.before
+        for at, value in enumerate(pattern):
+            for tap in range(self.kernel):
+                found[(self.stride * at + self.dilation * tap + shift) % period] += value
+        return found
+
+
+def sources(size: int, pads: tuple[int, int], mode: str) -> Iterator[int | None]:
+    """The position that each place of a padded axis shows; None for a zero.
+
+    >>> list(sources(3, (1, 2), "zeros")), list(sources(3, (1, 2), "reflect"))
+    ([None, 0, 1, 2, None, None], [1, 0, 1, 2, 1, 0])
+    """
+    last = size - 1
+    for at in range(-pads[0], size + pads[1]):
+        if mode == "circular":
+            yield at % size
+        elif mode == "replicate":
+            yield min(max(at, 0), last)
+        elif 0 <= at <= last:
+            yield at
+        else:
+            yield None if mode == "zeros" else last - abs(last - abs(at))
+
+
+class Step(NamedTuple):
+    """A move, and what it reads: the sum of earlier steps by their number, and of sources, the first of which is ~0."""
+
+    move: Move
+    reads: tuple[int, ...]
+
+
+class Stack(NamedTuple):
+    """The layers of a stack along one axis, in the order in which values run; the last step's are the answer.
+
+    Attributes:
+        steps: the layers.
+        sizes: how many values enter at each source, where an input size was given.
+        sample: such sizes of an input that is large enough to tell the border; not needed with one source.
+
+    >>> twice = Stack((Step(Move("a", 3, 2), (~0,)), Step(Move("b", 4, 2), (0,))))
+    >>> twice.is_even, [(str(each.cycles), each.brought_by, each.cured_by) for each in twice.frequencies]
+    (True, [('1/4', 'a', 'b')])
+    """
+
+    steps: tuple[Step, ...]
+    sizes: tuple[int, ...] | None = None
+    sample: tuple[int, ...] | None = None
+
+    def _along(self, start: Any, visit: Any) -> list[Any]:
+        """What `visit` makes of each step and of what it reads; a source is `start` of its number."""
+        found: list[Any] = []
+        for step in self.steps:
+            found.append(visit(step.move, [start(~at) if at < 0 else found[at] for at in step.reads]))
+        return found
+
+    @property
+    def phases(self) -> int:
+        """The product of strides; with branches their least common multiple."""
+        return int(self._along(lambda _: 1, lambda move, reads: lcm(*reads) * move.stride)[-1])
+
+    @property
+    def frequencies(self) -> tuple[Frequency, ...]:
+        """What the layers bring and do not cancel themselves, up to 1/2, along any path.
+
+        A stride of s makes (f + j)/s of every frequency f, j < s, of the constant 0 too: those it brings. A kernel
+        cancels f exactly when d*k*f is whole and d*f is not.
+        """
+        phases, spectrum = self._along(lambda _: (1, {}), _spread_frequencies)[-1]
+        return tuple(
+            Frequency(Fraction(number, phases), brought_by, cured_by)
+            for number in sorted(spectrum) if 2 * number <= phases
+            for brought_by, cured_by in spectrum[number].items()
+        )  # fmt: skip
+
+    @property
+    def _left(self) -> list[Frequency]:
+        return [each for each in self.frequencies if each.cured_by is None]
+
+    @property
+    def is_even(self) -> bool:
+        """Is every inner position hit equally often: does a layer cancel every frequency?"""
+        return not self._left
+
+    @property
+    def period(self) -> int:
+        """S/gcd(S, the frequencies that are left): of a chain, the smallest period of the inner counts."""
+        phases = self.phases
+        return phases // gcd(phases, *(int(each.cycles * phases) for each in self._left))
+
+    @property
+    def interior(self) -> tuple[int, ...]:
+        """One period: the count of an inner position o is interior[o % period]."""
+
+        def repeat(move: Move, reads: list[list[int]]) -> list[int]:
+            period = lcm(*map(len, reads))
+            return move.repeat([sum(each[at % len(each)] for each in reads) for at in range(period)])
+
+        return tuple(self._along(lambda _: [1], repeat)[-1][: self.period])
+
+    @property
+    def holes(self) -> bool:
+        """Are there inner positions that are never hit?"""
+        return 0 in self.interior
+
+    @property
+    def counts(self) -> tuple[int, ...] | None:
+        """The count at every position; None without an input size."""
+        return None if self.sizes is None else tuple(self._run(self.sizes))
+
+    def _run(self, sizes: Sequence[int]) -> list[int]:
+        def spread(move: Move, reads: list[list[int]]) -> list[int]:
+            size = max(map(len, reads))
+            return move.spread([sum(each[at % len(each)] for each in reads) for at in range(size)])  # 1 is broadcast
+
+        return cast("list[int]", self._along(lambda number: [1] * sizes[number], spread)[-1])
+
+    @property
+    def reach(self) -> int:
+        """How far, in positions of the last step, the ends of the sources are felt at most."""
+
+        def grow(move: Move, reads: list[int]) -> int:
+            own = move.dilation * move.kernel + abs(move.before) + sum(map(abs, move.pads))
+            return max(reads) * move.stride + own
+
+        return int(self._along(lambda _: 0, grow)[-1])
+
+    @property
+    def border(self) -> tuple[int, int]:
+        """How far from each end the counts differ from the inner ones, measured where the ends do not meet.
+
+        Raises ParameterError where branches meet and no input is large enough to tell.
+        """
+        sources = {at for step in self.steps for at in step.reads if at < 0}
+        if len(sources) > 1 and self.sample is None:
+            raise ParameterError("no input that this network takes is large enough to tell its border from its inside")
+        counts, pattern = self._run(self.sample or (2 * -(-self.reach // self.phases) + 2,)), self.interior
+        half = len(counts) // 2
+        differ = [at for at, count in enumerate(counts) if count != pattern[at % len(pattern)]]
+        left = max((at + 1 for at in differ if at < half), default=0)
+        return left, max((len(counts) - at for at in differ if at >= half), default=0)
+
+    def why(self, noun: str) -> str:
+        """Which layer brings what, what cures it, what is left."""
+        if len(self.steps) == 1:
+            return Scatter(*self.steps[0].move[1:4]).why(noun)
+        if self.phases == 1:
+            return f"stride 1 throughout hits every {noun} equally often"
+        if not self.frequencies:
+            return f"every layer hits its {noun}s equally often"
+        told: dict[tuple[str, str | None], list[str]] = {}
+        for each in self.frequencies:
+            told.setdefault((each.brought_by, each.cured_by), []).append(str(each.cycles))
+        return ", ".join(
+            f"layer {brings} brings {_some(cycles)}, "
+            + ("which stays" if cure is None else f"which layer {cure} cures")
+            for (brings, cure), cycles in told.items()
+        )
+
+
+def _some(cycles: list[str]) -> str:
+    unit = "cycles a position"
+    if len(cycles) <= 4:
+        return f"{' and '.join(filter(None, [', '.join(cycles[:-1]), cycles[-1]]))} {unit}"
+    return f"{len(cycles)} frequencies from {cycles[0]} to {cycles[-1]} {unit}"
+
+
+Grid = list[Any]
+"""Counts in nested lists, one level an axis."""
+
+
+def grid_of(stacks: Sequence[Stack], inside: bool) -> Grid:
+    """The count of every position of several axes at once; `inside` one period of the inner ones, as long as `phases`.
+
+    Along a single path the counts of the axes multiply; where paths meet, the products add.
+
+    >>> import convarith as ca
+    >>> from convarith.checkerboards.from_network import stacks_of
+    >>> net = ca.parse_network("a: ConvTranspose2d(1, 1, 1, 2); b: ConvTranspose2d(1, 1, 2, 2)(input); Add()(a, b)")
+    >>> grid_of(stacks_of(net, None)[1], inside=True)
+    [[2, 1], [1, 1]]
+    """
+    found: list[Grid] = []
+    for number, step in enumerate(stacks[0].steps):
+        reads = [
+            found[at] if at >= 0 else _ones([_entering(each, ~at, inside) for each in stacks]) for at in step.reads
+        ]
+        sizes = zip(*(_shape(each) for each in reads), strict=True)
+        grid = _summed(reads, [lcm(*each) if inside else max(each) for each in sizes])
+        for axis, stack in enumerate(stacks):
+            move = stack.steps[number].move
+            grid = _along(grid, axis, move.repeat if inside else move.spread)
+        found.append(grid)
+    return found[-1]
+
+
+def _entering(stack: Stack, source: int, inside: bool) -> int:
+    return 1 if inside or stack.sizes is None else stack.sizes[source]
+
+
+def _ones(sizes: Sequence[int]) -> Any:
+    return [_ones(sizes[1:]) for _ in range(sizes[0])] if sizes else 1
+
+
+def _shape(grid: Any) -> list[int]:
+    return [len(grid), *(_shape(grid[0]) if grid else [])] if isinstance(grid, list) else []
+
+
+def _summed(grids: Sequence[Any], sizes: Sequence[int]) -> Any:
+    """The sum, each grid repeated to these sizes."""
+    if not sizes:
+        return sum(grids)
+    return [_summed([grid[at % len(grid)] for grid in grids], sizes[1:]) for at in range(sizes[0])]
+
+
+def _along(grid: Grid, axis: int, change: Callable[[list[int]], list[int]]) -> Grid:
+    """Every line of one axis changed."""
+    if axis:
+        return [_along(each, axis - 1, change) for each in grid]
+    if isinstance(grid[0], int):
+        return change(grid)
+    moved = [_along(list(line), 0, change) for line in zip(*grid, strict=True)]
+    return [list(line) for line in zip(*moved, strict=True)]
+
+
+Spectrum = dict[int, dict[str, str | None]]
+"""Frequencies as multiples of 1/phases: who brought them, who cured them."""
+
+
+def _spread_frequencies(move: Move, reads: list[tuple[int, Spectrum]]) -> tuple[int, Spectrum]:
+    """(phases, frequencies) behind a move; one that any path leaves is left."""
+    period = lcm(*(phases for phases, _ in reads))
+    phases = period * move.stride
+    joined: Spectrum = {0: {}}
+    for each, spectrum in reads:
+        for number, origins in spectrum.items():
+            known = joined.setdefault(number * (period // each), {})
+            for brought_by, cured_by in origins.items():
+                known[brought_by] = cured_by if known.get(brought_by, cured_by) else None
+    found: Spectrum = {}
+    for number, origins in joined.items():
+        for image in range(number, phases, period):
+            angle = image * move.dilation
+            cancels = angle % phases != 0 and angle * move.kernel % phases == 0
+            if number:
+                cure = move.name if cancels else None
+                found[image] = {brought_by: cured_by or cure for brought_by, cured_by in origins.items()}
+            elif image and not cancels:
+                found[image] = {move.name: None}
+    return phases, found

@@ -1,0 +1,428 @@
+"""A decoder written as Python code that needs torch alone: classes Decoder and, where it is asked for, Autoencoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from textwrap import indent
+from typing import TYPE_CHECKING
+
+from convarith.decoders.encoder_stages import changed, settled, used
+from convarith.decoders.inverses import plain_unpool
+from convarith.errors import ParameterError
+from convarith.layers.base import Layer
+from convarith.layers.convolution import Conv
+from convarith.layers.elementwise import Elementwise
+from convarith.layers.merging import Add, Concat, Multiply
+from convarith.layers.padding import Pad
+from convarith.layers.recorded import Opaque
+from convarith.layers.resampling import PixelShuffle, ZeroInsert
+from convarith.layers.reshaping import Narrow, Permute
+from convarith.networks.network import INPUT, Node
+from convarith.networks.open_sizes import AxisSize
+from convarith.sizes.rules import AxisRule, FloorRule, with_constant
+
+if TYPE_CHECKING:
+    from convarith.decoders.mirror import Decoder, Step
+
+LETTERS = {1: ("length",), 2: ("h", "w"), 3: ("d", "h", "w")}
+
+CROP = '''
+def crop(x: Tensor, *size: int) -> Tensor:
+    """The first positions along each spatial axis, as many as `size` says."""
+    for axis, length in enumerate(size, start=2):
+        x = x.narrow(axis, 0, length)
+    return x
+'''
+UNPOOL = '''
+def unpool(x: Tensor, indices: Tensor, size: Sequence[int]) -> Tensor:
+    """Every value where its window had the largest; where windows overlap, values add up."""
+    flat = x.new_zeros(*x.shape[:2], prod(size))
+    return flat.scatter_add(2, indices.flatten(2), x.flatten(2)).view(*x.shape[:2], *size)
+'''
+ICNR = '''
+def icnr_(layers: nn.Sequential) -> None:
+    """Start the sub-pixels of each pixel alike (arXiv 1707.02937): no checkerboard before training has begun."""
+    children = list(layers)
+    for conv, shuffle in zip(children, children[1:]):
+        if isinstance(conv, nn.Conv2d) and isinstance(shuffle, nn.PixelShuffle):
+            times = shuffle.upscale_factor**2
+            with torch.no_grad():
+                conv.weight.copy_(conv.weight[::times].repeat_interleave(times, dim=0))
+                if conv.bias is not None:
+                    conv.bias.copy_(conv.bias[::times].repeat_interleave(times))
+'''
+PERMUTE = '''
+class Permute(nn.Module):
+    """The axes in another order."""
+
+    def __init__(self, *dims: int) -> None:
+        super().__init__()
+        self.dims = dims
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(self.dims)
+'''
+NARROW = '''
+class Narrow(nn.Module):
+    """A part of the channels."""
+
+    def __init__(self, start: int, length: int) -> None:
+        super().__init__()
+        self.start, self.length = start, length
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.narrow(1, self.start, self.length)
+'''
+ZERO_INSERT = '''
+class ZeroInsert(nn.Module):
+    """Bed of nails: each value at the first corner of a block of zeros."""
+
+    def __init__(self, *stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        nails = x.new_zeros(*x.shape[:2], *(size * step for size, step in zip(x.shape[2:], self.stride)))
+        nails[(..., *(slice(None, None, step) for step in self.stride))] = x
+        return nails
+'''
+HELPERS = {"crop": CROP, "unpool": UNPOOL, "icnr_": ICNR, "Permute": PERMUTE, "Narrow": NARROW,
+           "ZeroInsert": ZERO_INSERT}  # fmt: skip
+
+
+@dataclass
+class Body:
+    """A module in the making: blocks of layers, and the statements of its forward."""
+
+    blocks: list[list[str]] = field(default_factory=list)
+    shuffled: list[bool] = field(default_factory=list)
+    statements: list[str] = field(default_factory=list)
+    is_open: bool = False
+
+    def add(self, lines: list[str], source: str = "x", target: str = "x", shuffles: bool = False) -> None:
+        """Append layers, to the block before them where they read it and nothing else does."""
+        if not (self.is_open and source == "x"):
+            self.statements.append(f"{target} = self.block{len(self.blocks)}({source})")
+            self.blocks.append([])
+            self.shuffled.append(False)
+        elif target != "x":
+            self.statements[-1] = self.statements[-1].replace("x = ", f"{target} = ", 1)
+        self.blocks[-1] += lines
+        self.shuffled[-1] |= shuffles
+        self.is_open = target == "x"
+
+    def say(self, statement: str) -> None:
+        """Append a statement of its own."""
+        self.statements.append(statement)
+        self.is_open = False
+
+    @property
+    def plain(self) -> bool:
+        """Is it one block and nothing more?"""
+        return self.statements == ["x = self.block0(x)"]
+
+
+def module_code(decoder: Decoder, autoencoder: bool) -> str:
+    """The code of a decoder, see `Decoder.code`."""
+    shape = _times(decoder.input_shape)
+    inside = _decoder_body(decoder)
+    pools = [step for step in reversed(decoder.steps) if step.way.fit == "unpool"]
+    maps = [step for step in reversed(decoder.steps) if step.skip is not None]
+    needs = not decoder.stands_alone
+    arguments = ["latent: Tensor"]
+    arguments += ["size: Sequence[int]"] if needs else []
+    arguments += ["indices: Sequence[Tensor]"] if pools else []
+    arguments += ["maps: Sequence[Tensor]"] if maps else []
+    what = f"From {_times(decoder.latent_shape)} to {shape}"
+    classes = []
+    if autoencoder or pools or maps:
+        classes.append(_encoder_class(decoder, pools, maps))
+    classes.append(_class("Decoder", what + _more(decoder), inside, arguments, _letters(decoder) if needs else ""))
+    if autoencoder or pools or maps:
+        classes.append(_autoencoder_class(needs, bool(pools), bool(maps)))
+    text = "\n".join(classes)
+    used = [name for name in HELPERS if f"{name}(" in text]
+    text = "\n\n\n".join(piece.strip() for piece in (*(HELPERS[name] for name in used), *classes))
+    title = "The autoencoder whose decoder" if autoencoder or pools or maps else "The decoder that"
+    verb = "mirrors an encoder of" if "that" in title else "mirrors its encoder of"
+    imports = _imports(text)
+    return f'"""{title} {verb} {shape}: every intermediate shape comes back."""\n\n{imports}\n\n{text}\n'
+
+
+def _more(decoder: Decoder) -> str:
+    if decoder.stands_alone:
+        return ""
+    return "; `size` is the encoder's input size, which comes back"
+
+
+def _times(shape: Iterable[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _imports(text: str) -> str:
+    standard = ["from collections.abc import Sequence"] if "Sequence[" in text else []
+    standard += ["from math import prod"] if "prod(" in text else []
+    lines = ["import torch"] if "torch." in text.replace("torch.nn", "") else []
+    lines += ["import torch.nn.functional as F"] if "F." in text else []
+    lines.append("from torch import Tensor, nn" if "Tensor" in text else "from torch import nn")
+    return "\n".join(standard) + ("\n\n" if standard else "") + "\n".join(lines) + "\n"
+
+
+def _letters(decoder: Decoder) -> str:
+    names = LETTERS[len(decoder.input_shape) - 1]
+    return f"{', '.join(names)} = size" if len(names) > 1 else f"({names[0]},) = size"
+
+
+# Layers as text ------------------------------------------------------------------------------------------------------
+
+
+def _lines(layer: Layer, shape: tuple[int, ...]) -> list[str]:
+    """The calls that build a layer, the shape it gives as a comment behind the last."""
+    *first, last = _calls(layer)
+    return [*(f"{call}," for call in first), f"{last},  # {_times(shape)}"]
+
+
+def _calls(layer: Layer) -> list[str]:
+    if isinstance(layer, Opaque) or layer.kind in ("match-size", "max-unpool"):
+        raise ParameterError(
+            f"the encoder's code cannot be written, as {layer} is no module that stands alone: leave out autoencoder, "
+            "skips and upsample='unpool'"
+        )
+    if isinstance(layer, Permute):
+        return [f"Permute({', '.join(map(str, layer.dims))})"]
+    if isinstance(layer, Narrow):
+        return [f"Narrow({layer.start}, {layer.length})"]
+    if isinstance(layer, ZeroInsert):
+        return [f"ZeroInsert({', '.join(str(layer.at('stride', axis)) for axis in range(layer.ndim or 1))})"]
+    if (
+        isinstance(layer, Conv)
+        and isinstance(layer.padding, tuple)
+        and not all(isinstance(each, int) for each in layer.padding)
+    ):
+        pads = tuple(layer.pads(axis) for axis in range(layer.ndim or 0))
+        pad = Pad(padding=pads, mode=layer.padding_mode, ndim=layer.ndim)
+        return [*_calls(pad), *_calls(replace(layer, padding=0, padding_mode="zeros"))]
+    return [f"nn.{layer}".replace("'", '"')]
+
+
+def _python(rules: tuple[AxisRule, ...], variable: str) -> str:
+    """A chain of size rules as a Python expression."""
+    text = variable
+    for rule in rules:
+        if not isinstance(rule, FloorRule):
+            text = f"int({text} * {rule.factor!r})"
+            continue
+        if rule.rise == 0:
+            text = str(rule.offset)
+            continue
+        whole, part = divmod(rule.shift, rule.step)
+        inner = with_constant(text, rule.shift) if part else text
+        if rule.step > 1:
+            inner = f"{_atom(inner)} // {rule.step}"
+        if rule.rise != 1:
+            inner = f"{rule.rise} * {f'({inner})' if ' ' in inner else inner}"
+        text = with_constant(inner, rule.offset + (0 if part else rule.rise * whole))
+    return text
+
+
+def _atom(text: str) -> str:
+    return text if text.isidentifier() or text.isdigit() else f"({text})"
+
+
+def _sizes(decoder: Decoder, step: Step) -> list[str]:
+    """The sizes at a stage's input as expressions of the encoder's input size."""
+    names = LETTERS[len(decoder.input_shape) - 1]
+    shape = decoder.encoder.sizes.shapes[step.stage.entry]
+    found = []
+    for size in shape[-(len(step.shape) - 1) :]:
+        if isinstance(size, AxisSize):
+            found.append(_python(size.rules, names[size.axis]))
+        elif isinstance(size, int):
+            found.append(str(size))
+        else:
+            raise ParameterError(
+                f"the size at {step.stage.entry} is known for one input only: leave any_size, skips and unpool out"
+            )
+    return found
+
+
+# The decoder ---------------------------------------------------------------------------------------------------------
+
+
+def _decoder_body(decoder: Decoder) -> Body:
+    body = Body()
+    pools = [step.stage.exit for step in reversed(decoder.steps) if step.way.fit == "unpool"]
+    maps = [step.stage.entry for step in reversed(decoder.steps) if step.skip is not None]
+    shape = decoder.latent_shape
+
+    def layers(found: Iterable[Layer]) -> None:
+        nonlocal shape
+        found = tuple(found)
+        for before, layer in zip((None, *found), found, strict=False):
+            shape = layer.output_shape((2, *shape))[1:]
+            body.add(_lines(layer, shape), shuffles=isinstance(layer, PixelShuffle) and isinstance(before, Conv))
+
+    for step in decoder.steps:
+        way, target = step.way, step.shape
+        fit = way.fit if decoder.follows or way.fit == "unpool" else ""
+        if not fit:
+            layers(way.layers)
+        else:
+            layers(way.open)
+            sizes = _sizes(decoder, step)
+            body.say(f"{_fit(fit, step, sizes, pools)}  # {_times((*shape[:1], *target[1:]))}")
+            shape = (target[0] if fit == "unflatten" else shape[0], *target[1:])
+            layers(way.close)
+        if step.skip is not None:
+            body.say(f"x = torch.cat([x, maps[{maps.index(step.stage.entry)}]], dim=1)")
+            shape = (shape[0] + target[0], *target[1:])
+        layers(step.run)
+    return body
+
+
+def _fit(fit: str, step: Step, sizes: list[str], pools: list[str]) -> str:
+    ndim, together = len(sizes), ", ".join(sizes)
+    size = f"({together}{',' if len(sizes) == 1 else ''})"
+    if fit == "crop":
+        return f"x = crop(x, {together})"
+    if fit == "interpolate":
+        return f"x = F.interpolate(x, size={size})"
+    if fit == "pool":
+        return f"x = F.adaptive_avg_pool{ndim}d(x, {size})"
+    if fit == "unflatten":
+        return f"x = x.view(-1, {step.shape[0]}, {together})"
+    number = pools.index(step.stage.exit)
+    plain = plain_unpool(step.stage)
+    if plain is None:
+        return f"x = unpool(x, indices[{number}], {size})"
+    given = {name: tuple(plain.at(name, axis) for axis in range(ndim)) for name in plain.signature}
+    words = [str(given["kernel_size"])]
+    words += [f"stride={given['stride']}"] if given["stride"] != given["kernel_size"] else []
+    words += [f"padding={given['padding']}"] if any(given["padding"]) else []
+    return f"x = F.max_unpool{ndim}d(x, indices[{number}], {', '.join(words)}, output_size=[{together}])"
+
+
+# The encoder ---------------------------------------------------------------------------------------------------------
+
+
+def _encoder_class(decoder: Decoder, pools: list[Step], maps: list[Step]) -> str:
+    nodes = used(decoder.encoder.nodes)
+    shapes = {INPUT: decoder.input_shape}
+    for name, shape in decoder.encoder.shapes((1, *decoder.input_shape), batched=True).items():
+        shapes[name] = shape[1:]
+    with_indices = {step.stage.exit for step in pools}
+    with_map = {step.stage.entry for step in maps}
+    readers: dict[str, list[int]] = {}
+    for number, node in enumerate(nodes):
+        for name in node.inputs:
+            readers.setdefault(name, []).append(number)
+
+    def variable(name: str, number: int) -> str:
+        return "x" if readers.get(name, [number + 1]) == [number + 1] else f"x{number + 1}"
+
+    body = Body()
+    names = {INPUT: variable(INPUT, -1)}
+    for number, node in enumerate(nodes):
+        names[node.name] = target = variable(node.name, number)
+        given = [names[name] for name in node.inputs]
+        layer = _layer(node, shapes[node.inputs[0]])
+        if isinstance(layer, (Add, Multiply, Concat)):
+            body.say(f"{target} = {_joined(layer, given)}  # {_times(shapes[node.name])}")
+        elif node.name in with_indices:
+            call = _calls(changed(layer, return_indices=True))[-1]
+            body.is_open = False
+            body.add([f"{call},  # {_times(shapes[node.name])}"], given[0], target)
+            body.statements[-1] = f"{target}, where = {body.statements[-1].split(' = ', 1)[1]}"
+            body.say("indices.append(where)")
+        else:
+            body.add(_lines(layer, shapes[node.name]), given[0], target)
+        if node.name in with_map:
+            body.say(f"maps.append({target})")
+    returns = ["indices"] * bool(pools) + ["maps"] * bool(maps)
+    last = names[nodes[-1].name]
+    what = f"From {_times(decoder.input_shape)} to {_times(decoder.latent_shape)}"
+    if returns:
+        body.statements[:0] = [f"{name}: list[Tensor] = []" for name in returns]
+        kinds = ", ".join(["Tensor"] + ["list[Tensor]"] * len(returns))
+        return _class("Encoder", what, body, [f"{names[INPUT]}: Tensor"], "", f"tuple[{kinds}]",
+                      ", ".join([last, *returns]))  # fmt: skip
+    return _class("Encoder", what, body, [f"{names[INPUT]}: Tensor"], "", "Tensor", last)
+
+
+def _layer(node: Node, shape: tuple[int, ...]) -> Layer:
+    layer = settled(node.layer, shape)
+    if getattr(layer, "return_indices", False):
+        return changed(layer, return_indices=False)
+    if isinstance(layer, Elementwise) and layer.settings.get("num_features", 1) is None:
+        return Elementwise(layer.word, **(dict(layer.values) | {"num_features": shape[0]}))
+    return layer
+
+
+def _joined(layer: Layer, given: list[str]) -> str:
+    if isinstance(layer, Concat):
+        return f"torch.cat([{', '.join(given)}], dim={layer.dim})"
+    return (" * " if isinstance(layer, Multiply) else " + ").join(given)
+
+
+# Classes -------------------------------------------------------------------------------------------------------------
+
+
+def _class(
+    name: str, what: str, body: Body, arguments: list[str], first: str, returns: str = "Tensor", last: str = "x"
+) -> str:
+    """The text of a class: an nn.Sequential where it is one block, else blocks and a forward."""
+    base = "nn.Sequential" if body.plain and last == "x" else "nn.Module"
+    head = f'\nclass {name}({base}):\n    """{what}."""\n\n    def __init__(self) -> None:\n'
+    if base == "nn.Sequential":
+        lines = ["super().__init__(", *(f"    {line}" for line in body.blocks[0]), ")"]
+        lines += ["icnr_(self)"] if body.shuffled[0] else []
+        return head + indent("\n".join(lines), " " * 8) + "\n"
+    lines = ["super().__init__()"]
+    for number, (block, shuffled) in enumerate(zip(body.blocks, body.shuffled, strict=True)):
+        if len(block) == 1:
+            call, comment = block[0].rsplit(",  # ", 1)
+            lines.append(f"self.block{number} = {call}  # {comment}")
+        else:
+            lines += [f"self.block{number} = nn.Sequential(", *(f"    {line}" for line in block), ")"]
+        lines += [f"icnr_(self.block{number})"] if shuffled else []
+    start = [first] if first else []
+    start += ["x = latent"] if arguments[0].startswith("latent") else []
+    forward = [*start, *body.statements, f"return {last}"]
+    head += indent("\n".join(lines), " " * 8)
+    run = indent("\n".join(_without_copy(forward)), " " * 8)
+    return f"{head}\n\n    def forward(self, {', '.join(arguments)}) -> {returns}:\n{run}\n"
+
+
+def _without_copy(statements: list[str]) -> list[str]:
+    """`x = latent` joined with the statement that reads it first."""
+    if "x = latent" in statements:
+        at = statements.index("x = latent")
+        following = statements[at + 1]
+        head, value = following.split(" = ", 1)
+        if value.count("(x)") == 1 and value.startswith("self."):
+            return [*statements[:at], f"{head}: Tensor = {value.replace('(x)', '(latent)')}", *statements[at + 2 :]]
+    return statements
+
+
+def _autoencoder_class(needs: bool, pools: bool, maps: bool) -> str:
+    more = ["indices"] * pools + ["maps"] * maps
+    latent = "latent" + "".join(f", {name}" for name in more)
+    given = ["latent", *(["x.shape[2:]"] if needs else []), *more]
+    if needs:
+        body = f"        {latent} = self.encoder(x)\n        x = self.decoder({', '.join(given)})"
+    else:
+        body = "        x = self.decoder(self.encoder(x))"
+    return f'''
+class Autoencoder(nn.Module):
+    """The encoder, and the decoder that mirrors it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = Encoder()
+        self.decoder = Decoder()
+
+    def forward(self, x: Tensor) -> Tensor:
+{body}
+        return x
+'''

@@ -1,0 +1,190 @@
+"""Pools that are told their output: adaptive and fractional."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, dataclass
+from math import floor
+from typing import Any, ClassVar
+
+from convarith.errors import ParameterError
+from convarith.layers.base import SpatialLayer
+from convarith.sizes.normalise import Ints, integer, spread
+from convarith.sizes.rules import AxisRule, FloorRule, ScaleRule, first_size
+
+
+def integer_or_none(value: object, name: str) -> int | None:
+    """An adaptive pool's size along one axis: None keeps the input's."""
+    return None if value is None else integer(value, name)
+
+
+def ratio(value: object, name: str) -> float:
+    """A fractional pool's output over input, strictly between 0 and 1 as in torch."""
+    if not isinstance(value, float) or not 0 < value < 1:
+        raise ParameterError(f"{name} must be a number between 0 and 1, got {value!r}")
+    return value
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class FractionalMaxPool(SpatialLayer):
+    """A fractional max pool: torch's FractionalMaxPool2d, FractionalMaxPool3d, with output_size or output_ratio.
+
+    >>> import convarith as ca
+    >>> ca.FractionalMaxPool(kernel_size=2, output_ratio=0.7).output_size((10, 11))
+    (7, 7)
+    """
+
+    kernel_size: Ints
+    target: Ints | None
+    output_ratio: float | tuple[float, ...] | None
+    return_indices: bool
+    ndim: int | None
+
+    torch_name: ClassVar[str] = "FractionalMaxPool"
+    empty_channels: ClassVar[str] = "unbatched"
+    ndim_matters: ClassVar[bool] = True
+    signature: ClassVar[tuple[str, ...]] = ("kernel_size", "output_size", "output_ratio", "return_indices")
+    fields_of: ClassVar[dict[str, str]] = {"output_size": "target"}
+    dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    source: ClassVar[str] = "torch.nn.FractionalMaxPool2d"
+
+    def __init__(
+        self,
+        *,
+        kernel_size: Ints,
+        output_size: Ints | None = None,
+        output_ratio: float | tuple[float, ...] | None = None,
+        return_indices: bool = False,
+        ndim: int | None = None,
+    ) -> None:
+        for name, value in (
+            ("kernel_size", kernel_size), ("target", output_size), ("output_ratio", output_ratio),
+            ("return_indices", return_indices), ("ndim", ndim),
+        ):  # fmt: skip
+            object.__setattr__(self, name, value)
+        if (output_size is None) == (output_ratio is None):
+            raise ParameterError(f"{self.torch_name} needs one of output_size and output_ratio")
+        self._settle("kernel_size", "target" if output_ratio is None else "output_ratio", kernel_size=1, target=0)
+        self._set_rules()
+
+    _converters: ClassVar[dict[str, Callable[[object, str], Any]]] = {"output_ratio": ratio}
+
+    def default(self, name: str) -> object:
+        """As for every layer."""
+        return False if name == "return_indices" else None
+
+    def _rule(self, axis: int, ndim: int | None) -> AxisRule:
+        room = self.at("kernel_size", axis) - (0 if ndim == 3 else 1)  # torch's 3-D pool wants one position more
+        if self.output_ratio is None:
+            output = self.at("target", axis)
+            return FloorRule(rise=0, offset=output, minimum=max(1, output + room))
+        factor = spread(self.output_ratio, axis + 1)[axis]
+        # The windows fit once i - floor(i * ratio) >= room; that difference never falls, so halving finds the first.
+        return ScaleRule(factor, minimum=first_size(lambda size: size - floor(size * factor) >= room))
+
+    def _refusal(self, axis: int, size: int, least: int) -> str:
+        kernel = self.at("kernel_size", axis)
+        return f"windows of {kernel} do not fit an input of {size} for this output: needs an input >= {least}"
+
+    def letters(self, axis: int) -> dict[str, int]:
+        """i, and o or the ratio as a number in the formula."""
+        return {} if self.output_ratio is not None else {"o": self.at("target", axis)}
+
+    def formula_text_at(self, axis: int) -> str:
+        """The output size itself, or its ratio of the input."""
+        return "{o}" if self.output_ratio is None else f"floor({{i}}*{spread(self.output_ratio, axis + 1)[axis]!r})"
+
+
+class _AdaptivePool(SpatialLayer):
+    """A pool that gives the output size it is told; None keeps the input's."""
+
+    target: Ints | tuple[int | None, ...] | None
+    dimensions: ClassVar[tuple[int, ...]] = (1, 2, 3)
+    signature: ClassVar[tuple[str, ...]] = ("output_size",)
+    fields_of: ClassVar[dict[str, str]] = {"output_size": "target"}
+    never_spread: ClassVar[tuple[str, ...]] = ("target",)
+    _converters: ClassVar[dict[str, Callable[[object, str], Any]]] = {"target": integer_or_none}
+
+    def _set(self, output_size: object, ndim: int | None) -> None:
+        object.__setattr__(self, "target", output_size)
+        object.__setattr__(self, "ndim", ndim)
+        self._settle("target", target=0)
+        if self.ndim == 1 and None in spread(self.target, 1):
+            raise ParameterError(f"{self.name} needs an integer as output_size: torch takes None in 2-D and 3-D only")
+        self._set_rules()
+
+    def default(self, name: str) -> object:
+        """output_size has none; return_indices is off."""
+        return MISSING if name == "output_size" else False
+
+    def arguments(self) -> Iterator[tuple[str, Any]]:
+        """As for every layer; an output size of None is one to write."""
+        target = spread(self.target, 1)
+        yield "output_size", target[0] if len(set(target)) == 1 else target
+        yield from (pair for pair in super().arguments() if pair[0] != "output_size")
+
+    def _rule(self, axis: int, ndim: int | None) -> AxisRule:
+        target = spread(self.target, axis + 1)[axis]
+        return FloorRule() if target is None else FloorRule(rise=0, offset=target)
+
+    def letters(self, axis: int) -> dict[str, int]:
+        """o, the output size that is asked for."""
+        target = spread(self.target, axis + 1)[axis]
+        return {} if target is None else {"o": target}
+
+    def formula_text_at(self, axis: int) -> str:
+        """o = o, or o = i."""
+        return "{o}" if self.letters(axis) else "{i}"
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class AdaptiveAvgPool(_AdaptivePool):
+    """An adaptive average pool: torch's AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d.
+
+    >>> import convarith as ca
+    >>> ca.AdaptiveAvgPool(output_size=(1, None)).output_size((28, 30))
+    (1, 30)
+    """
+
+    target: Ints | tuple[int | None, ...] | None
+    ndim: int | None
+
+    torch_name: ClassVar[str] = "AdaptiveAvgPool"
+    source: ClassVar[str] = "torch.nn.AdaptiveAvgPool2d"
+
+    def __init__(self, *, output_size: object, ndim: int | None = None) -> None:
+        self._set(output_size, ndim)
+
+    @property
+    def empty_channels(self) -> str:  # type: ignore[override]
+        """torch's 3-D pool is the stricter one."""
+        return "unbatched" if self.ndim == 3 else "always"
+
+    def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if self.ndim is not None and len(shape) >= self.ndim and (self.ndim > 1 or len(shape) in (2, 3)):
+            # To a size of 1 torch takes the mean over the last axes, of any tensor, an empty one too.
+            targets = zip(spread(self.target, self.ndim), shape[-self.ndim :], strict=True)
+            if all((size if target is None else target) == 1 for target, size in targets):
+                return (*shape[: -self.ndim], *(1,) * self.ndim)
+        return super()._shape(shape)
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class AdaptiveMaxPool(_AdaptivePool):
+    """An adaptive max pool: torch's AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d.
+
+    >>> import convarith as ca
+    >>> ca.AdaptiveMaxPool(output_size=7).output_size((28, 30))
+    (7, 7)
+    """
+
+    target: Ints | tuple[int | None, ...] | None
+    return_indices: bool
+    ndim: int | None
+
+    torch_name: ClassVar[str] = "AdaptiveMaxPool"
+    signature: ClassVar[tuple[str, ...]] = ("output_size", "return_indices")
+    empty_channels: ClassVar[str] = "unbatched"
+    source: ClassVar[str] = "torch.nn.AdaptiveMaxPool2d"
+
+    def __init__(self, *, output_size: object, return_indices: bool = False, ndim: int | None = None) -> None:
+        object.__setattr__(self, "return_indices", return_indices)
+        self._set(output_size, ndim)

@@ -1,0 +1,430 @@
+"""Convolution and transposed convolution, and the way back from any layer with a window."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from math import gcd, prod
+from typing import Any, ClassVar
+
+from convarith.errors import ParameterError, ShapeError
+from convarith.layers.base import Layer
+from convarith.layers.window import PADDING_MODES, Padding, WindowLayer, window_too_large
+from convarith.sizes.normalise import Ints, integer, nearest, side, spread
+from convarith.sizes.rules import AxisRule, FloorRule, is_even
+
+
+class ConvolutionLayer(WindowLayer):
+    """What both convolutions share: channels, groups, weights."""
+
+    in_channels: int | None
+    out_channels: int | None
+    groups: int
+    bias: bool
+    padding_mode: str
+    empty_channels: ClassVar[str] = "always"
+    dimensions: ClassVar[tuple[int, ...]] = (1, 2, 3)
+    leading: ClassVar[int] = 3
+    never_spread: ClassVar[tuple[str, ...]] = ("kernel_size",)
+
+    def _check_channels(self, least_in: int) -> None:
+        if self.bias not in (True, False, None):  # torch takes None as False
+            raise ParameterError(f"bias must be True or False, got {self.bias!r}")
+        object.__setattr__(self, "bias", bool(self.bias))
+        for name, least in (("groups", 1), ("in_channels", least_in), ("out_channels", 1)):
+            value = getattr(self, name)
+            if value is None and name != "groups":
+                continue
+            value = integer(value, name)
+            object.__setattr__(self, name, value)
+            if value < least:
+                raise ParameterError(f"{name} is {value}: it must be at least {least}")
+            if value % self.groups:
+                raise ParameterError(f"{name} is {value}, which groups={self.groups} does not divide")
+
+    def _channels(self, channels: int) -> int:
+        if self.in_channels is not None and channels != self.in_channels:
+            raise ShapeError(f"{self.name} expects {self.in_channels} channels (in_channels), got {channels}")
+        if self.out_channels is None:
+            raise ShapeError(f"{self.name} has no out_channels: give them to know the output's channels")
+        if channels % self.groups:
+            raise ShapeError(f"{self.name} got {channels} channels, which groups={self.groups} does not divide")
+        if channels == 0 and self.padding_mode in ("reflect", "replicate"):
+            raise ShapeError(f"{self.name} got zero channels: padding_mode={self.padding_mode!r} needs some")
+        return self.out_channels if channels else 0  # torch makes no channels out of none
+
+    def _weights(self, channels: int, ndim: int) -> int:
+        """Weights of all taps, each used once for a position of the strided side."""
+        return channels * self._channels(channels) // self.groups * prod(spread(self.kernel_size, ndim))
+
+    @property
+    def parameter_count(self) -> int:
+        """Weights and biases: in * out/groups * kernel, + out.
+
+        Raises ParameterError while the channels or the dimension are open.
+
+        >>> import convarith as ca
+        >>> ca.parse("Conv2d(1, 32, 5)").parameter_count
+        832
+        """
+        if self.in_channels is None or self.out_channels is None or self.ndim is None:
+            raise ParameterError(f"{self} needs in_channels, out_channels and ndim to count its parameters")
+        return self._weights(self.in_channels, self.ndim) + (self.out_channels if self.bias else 0)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Conv(ConvolutionLayer):
+    """A convolution: torch's Conv1d, Conv2d, Conv3d.
+
+    Beyond torch, the padding of an axis may be a pair (before, after), as F.pad before the convolution would give it;
+    a negative pair crops. Channels and dimension may stay open while only sizes are asked for.
+
+    Raises ParameterError where torch cannot build or run such a layer.
+
+    >>> import convarith as ca
+    >>> conv = ca.Conv(kernel_size=3, stride=2, padding=1, in_channels=16, out_channels=32)
+    >>> conv.output_size((28, 28)), conv.output_shape((1, 16, 28, 28))
+    ((14, 14), (1, 32, 14, 14))
+    >>> ca.Conv(kernel_size=4, padding="same").output_size(7)
+    (7,)
+    >>> ca.Conv(kernel_size=2, padding=((1, 0),)).output_size(7)
+    (7,)
+    """
+
+    kernel_size: Ints
+    stride: Ints = 1
+    padding: Padding = 0
+    dilation: Ints = 1
+    in_channels: int | None = None
+    out_channels: int | None = None
+    groups: int = 1
+    bias: bool = True
+    padding_mode: str = "zeros"
+    ndim: int | None = None
+
+    torch_name: ClassVar[str] = "Conv"
+    signature: ClassVar[tuple[str, ...]] = (
+        "in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias", "padding_mode",
+    )  # fmt: skip
+    source: ClassVar[str] = "arXiv 1603.07285, relationship 15"
+    _converters: ClassVar[dict[str, Callable[[object, str], Any]]] = {"padding": side}
+
+    def __post_init__(self) -> None:
+        if self.padding_mode not in PADDING_MODES:
+            mode = str(self.padding_mode)
+            raise ParameterError(f"padding_mode {mode!r} is unknown: {nearest(mode, PADDING_MODES)}")
+        limits = {"kernel_size": 1, "stride": 1, "dilation": 1}
+        if isinstance(self.padding, str):
+            if self.padding not in ("same", "valid"):
+                raise ParameterError(f"padding {self.padding!r} is unknown: {nearest(self.padding, ('same', 'valid'))}")
+            self._settle("kernel_size", "stride", "dilation", **limits)
+            if self.padding == "same" and any(stride != 1 for stride in spread(self.stride, 1)):
+                raise ParameterError(f"padding='same' needs stride 1, got {self.stride}: give the padding as numbers")
+        else:
+            if self.padding_mode == "zeros":  # torch crops only in its other modes; a pair crops in all of them
+                limits["padding"] = 0
+            self._settle("kernel_size", "stride", "padding", "dilation", **limits)
+        self._check_channels(least_in=0)
+        self._set_rules()
+
+    def pads(self, axis: int) -> tuple[int, int]:
+        """Padding before and after one axis.
+
+        'same' puts the odd one of an even kernel behind, as torch does.
+
+        >>> import convarith as ca
+        >>> ca.Conv(kernel_size=4, padding="same").pads(0)
+        (1, 2)
+        """
+        if self.padding == "valid":
+            return 0, 0
+        if self.padding == "same":
+            total = self.at("dilation", axis) * (self.at("kernel_size", axis) - 1)
+            return total // 2, total - total // 2
+        entry = self.padding[axis] if isinstance(self.padding, tuple) else self.padding
+        return (entry, entry) if isinstance(entry, int) else entry  # type: ignore[return-value]
+
+    def _rule(self, axis: int, ndim: int | None) -> AxisRule:
+        before, after = self.pads(axis)
+        span = self.span(axis)
+        # What the padding modes can make of a small input: a mirror needs more than the padding, a wrap as much.
+        for_mode = {"reflect": max(before, after) + 1, "circular": max(before, after)}.get(self.padding_mode, 1)
+        return FloorRule(
+            shift=before + after - span,
+            step=self.at("stride", axis),
+            offset=1,
+            minimum=max(1, for_mode, span - before - after),
+        )
+
+    def _refusal(self, axis: int, size: int, least: int) -> str:
+        before, after = self.pads(axis)
+        kernel, dilation, span = self.at("kernel_size", axis), self.at("dilation", axis), self.span(axis)
+        if size + before + after < span:
+            return window_too_large(size, (before, after), kernel, dilation)
+        if size < 1:
+            return f"the input is {size}: it must be at least 1"
+        limit = "less than" if self.padding_mode == "reflect" else "at most"
+        return (
+            f"padding_mode={self.padding_mode!r} needs a padding {limit} the input, got padding "
+            f"{max(before, after)} for an input of {size}: needs an input >= {least}"
+        )
+
+    def back(self, input_size: int | Sequence[int]) -> tuple[Layer, ...]:
+        """The transposed convolution of the same parameters, its output_padding what the stride left unread."""
+        return transposed(self, input_size)
+
+    def letters(self, axis: int) -> dict[str, int]:
+        """i, k, s, d and the padding: p, or p1 before and p2 after."""
+        before, after = self.pads(axis)
+        padding = {"p": before} if before == after else {"p1": before, "p2": after}
+        return {
+            "k": self.at("kernel_size", axis),
+            "s": self.at("stride", axis),
+            **padding,
+            "d": self.at("dilation", axis),
+        }
+
+    def formula_text_at(self, axis: int) -> str:
+        """o = floor((i + 2p - d(k-1) - 1)/s) + 1, its padding in two letters where the sides differ."""
+        before, after = self.pads(axis)
+        padding = "2*{p}" if before == after else "{p1} + {p2}"
+        return "floor(({i} + " + padding + " - {d}*({k} - 1) - 1)/{s}) + 1"
+
+    def macs(self, *shapes: Sequence[int]) -> int:
+        """Every output position multiplies each of its taps: positions * out * in/groups * kernel.
+
+        >>> import convarith as ca
+        >>> ca.parse("Conv2d(1, 32, 5)").macs((1, 28, 28))
+        460800
+        """
+        *_, spatial = self._split(self.output_shape(*shapes))
+        batch, channels, _ = self._split(tuple(shapes[0]))
+        return prod(batch) * prod(spatial) * self._weights(channels, len(spatial))
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ConvTranspose(ConvolutionLayer):
+    """A transposed convolution: torch's ConvTranspose1d, ConvTranspose2d, ConvTranspose3d.
+
+    An empty output is refused, as torch's own kernels refuse it (its oneDNN path lets some such layers pass and
+    returns a tensor without values).
+
+    Raises ParameterError where torch cannot build or run such a layer.
+
+    >>> import convarith as ca
+    >>> up = ca.ConvTranspose(kernel_size=5, stride=2, padding=2, output_padding=1)
+    >>> up.output_size((64, 64))
+    (128, 128)
+    """
+
+    kernel_size: Ints
+    stride: Ints = 1
+    padding: Ints = 0
+    output_padding: Ints = 0
+    groups: int = 1
+    bias: bool = True
+    dilation: Ints = 1
+    in_channels: int | None = None
+    out_channels: int | None = None
+    padding_mode: str = "zeros"
+    ndim: int | None = None
+
+    torch_name: ClassVar[str] = "ConvTranspose"
+    signature: ClassVar[tuple[str, ...]] = (
+        "in_channels", "out_channels", "kernel_size", "stride", "padding", "output_padding", "groups", "bias",
+        "dilation", "padding_mode",
+    )  # fmt: skip
+    formula_text: ClassVar[str] = "({i} - 1)*{s} - 2*{p} + {d}*({k} - 1) + {op} + 1"
+    source: ClassVar[str] = "arXiv 1603.07285, relationship 14, with dilation"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.padding, str):
+            raise ParameterError(f"a transposed convolution takes its padding as a number, got {self.padding!r}")
+        if self.padding_mode != "zeros":
+            raise ParameterError(f"a transposed convolution knows padding_mode 'zeros' only, got {self.padding_mode!r}")
+        self._settle(
+            "kernel_size", "stride", "padding", "output_padding", "dilation",
+            kernel_size=1, stride=1, padding=0, output_padding=0, dilation=1,
+        )  # fmt: skip
+        self._check_channels(least_in=1)
+        for axis in range(self.ndim or 1):
+            extra, stride, dilation = (self.at(name, axis) for name in ("output_padding", "stride", "dilation"))
+            if extra >= stride and extra >= dilation:
+                raise ParameterError(
+                    f"output_padding is {extra}: it must be less than the stride ({stride}) or the dilation "
+                    f"({dilation}), so at most {max(stride, dilation) - 1}"
+                )
+        self._set_rules()
+
+    def _constant(self, axis: int) -> int:
+        """What the output has beyond s * (i - 1)."""
+        return self.span(axis) - 2 * self.at("padding", axis) + self.at("output_padding", axis)
+
+    def _rule(self, axis: int, ndim: int | None) -> AxisRule:
+        stride, constant = self.at("stride", axis), self._constant(axis)
+        # The smallest i with s(i - 1) + constant >= 1.
+        return FloorRule(rise=stride, offset=constant - stride, minimum=max(1, 1 - (constant - 1) // stride))
+
+    def _refusal(self, axis: int, size: int, least: int) -> str:
+        output = self.at("stride", axis) * (size - 1) + self._constant(axis)
+        if size < 1:
+            return f"the input is {size}: it must be at least {least}"
+        return (
+            f"the output would be {output} (i={size}, k={self.at('kernel_size', axis)}, s={self.at('stride', axis)}, "
+            f"p={self.at('padding', axis)}): it must be at least 1, needs an input >= {least} "
+            f"or less padding"
+        )
+
+    def output_size(self, input_size: int | Sequence[int], output_size: Sequence[int] | None = None) -> tuple[int, ...]:
+        """The output size; or `output_size` itself, when torch's forward would take it as its second argument.
+
+        torch takes s sizes an axis, from the one that output_padding 0 gives.
+
+        >>> import convarith as ca
+        >>> up = ca.ConvTranspose(kernel_size=3, stride=2, padding=1)
+        >>> up.output_size((14, 14)), up.output_size((14, 14), output_size=(28, 28))
+        ((27, 27), (28, 28))
+        """
+        if output_size is None:
+            return super().output_size(input_size)
+        asked = self._asked(input_size, output_size)
+        for axis, (size, target) in enumerate(asked):
+            stride = self.at("stride", axis)
+            least = stride * (size - 1) + self._constant(axis) - self.at("output_padding", axis)
+            if size < 1 or target < 1 or not least <= target < least + stride:
+                reach = f"{max(1, least)} to {least + stride - 1}"
+                raise ShapeError(f"{self.name}, axis {axis}: output_size {target} is out of reach, choose from {reach}")
+        return tuple(target for _, target in asked)
+
+    def letters(self, axis: int) -> dict[str, int]:
+        """i, k, s, p, d and op, the output padding."""
+        return super().letters(axis) | {"op": self.at("output_padding", axis)}
+
+    def leftover(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
+        """A transposed convolution reads its whole input."""
+        return (0,) * len(self.output_size(input_size))
+
+    def back(self, input_size: int | Sequence[int]) -> tuple[Layer, ...]:
+        """The convolution of the same parameters; where output_padding reaches the stride, its further outputs cropped.
+
+        >>> import convarith as ca
+        >>> ca.ConvTranspose(kernel_size=3, stride=2, output_padding=1, in_channels=8, out_channels=4).back(7)
+        (Conv(4, 8, 3, stride=2),)
+        """
+        self.output_size(input_size)
+        names = ("kernel_size", "stride", "padding", "dilation", "groups", "bias", "ndim")
+        conv = Conv(
+            **{name: getattr(self, name) for name in names},
+            in_channels=self.out_channels, out_channels=self.in_channels,
+        )  # fmt: skip
+        axes = range(len(self._sizes(input_size)))
+        further = [self.at("output_padding", axis) // self.at("stride", axis) for axis in axes]
+        return (conv, _crop([(0, -size) for size in further])) if any(further) else (conv,)
+
+    def macs(self, *shapes: Sequence[int]) -> int:
+        """Every input position multiplies each tap: positions * in * out/groups * kernel.
+
+        >>> import convarith as ca
+        >>> ca.parse("ConvTranspose2d(32, 1, 5)").macs((32, 24, 24))
+        460800
+        """
+        self.output_shape(*shapes)
+        batch, channels, spatial = self._split(tuple(shapes[0]))
+        return prod(batch) * prod(spatial) * self._weights(channels, len(spatial))
+
+
+def transposed(layer: WindowLayer, input_size: int | Sequence[int], evenly: bool = False) -> tuple[Layer, ...]:
+    """The transposed convolution that leads a window layer's output back to its input size, tap for tap.
+
+    Its output_padding is what the stride left unread. Where the two sides of the padding differ, or ceil_mode let a
+    window hang over the end, a crop follows. `evenly` takes the nearest kernel that hits every output equally often
+    in place of the layer's own.
+
+    >>> import convarith as ca
+    >>> transposed(ca.Conv(kernel_size=4, padding="same"), 7)
+    (ConvTranspose1d(kernel_size=4, padding=1), ZeroPad1d((0, -1)))
+    >>> transposed(ca.Conv(kernel_size=3, stride=2, padding=1), 28, evenly=True)
+    (ConvTranspose(kernel_size=4, stride=2, padding=1),)
+    """
+    axes = []
+    for axis, left in enumerate(layer.leftover(input_size)):
+        kernel, stride, dilation = (layer.at(name, axis) for name in ("kernel_size", "stride", "dilation"))
+        before, after = layer.pads(axis)
+        sides = before, after - left
+        if evenly and not is_even(kernel, stride, dilation):
+            span = layer.span(axis)
+            kernel, dilation = even_window(kernel, stride, dilation)
+            total = sum(sides) + dilation * (kernel - 1) + 1 - span
+            sides = -(-total // 2), total // 2
+        axes.append((kernel, dilation, *_cut(*sides, max(stride, dilation))))
+    kernels, dilations, paddings, extras, crops = zip(*axes, strict=True)
+    cropped = any(crop != (0, 0) for crop in crops)
+    ndim = len(axes) if cropped or len(set(axes)) > 1 else layer.ndim
+    conv = ConvTranspose(
+        kernel_size=kernels if ndim else kernels[0], dilation=dilations if ndim else dilations[0],
+        stride=layer.stride or 1,
+        padding=paddings if ndim else paddings[0], output_padding=extras if ndim else extras[0],
+        in_channels=getattr(layer, "out_channels", None), out_channels=getattr(layer, "in_channels", None) or None,
+        groups=getattr(layer, "groups", 1), bias=getattr(layer, "bias", True), ndim=ndim,
+    )  # fmt: skip
+    return (conv, _crop(crops)) if cropped else (conv,)
+
+
+def _cut(before: int, after: int, extras: int) -> tuple[int, int, tuple[int, int]]:
+    """(padding, output_padding, crop) that cut so much off a transposed convolution's whole output; below 0 adds.
+
+    torch's padding cuts both sides alike, its output_padding (less than `extras`) leaves some of that at the end.
+    """
+    if 0 <= before - after < extras and before >= 0:
+        return before, before - after, (0, 0)
+    padding = max(0, min(before, after))
+    extra = min(max(0, padding - after), extras - 1)
+    return padding, extra, (padding - before, padding - after - extra)
+
+
+def even_window(kernel: int, stride: int, dilation: int = 1, extra: int = 0) -> tuple[int, int]:
+    """The nearest (kernel, dilation) that hits every position equally often and spans at least as much.
+
+    Even is a kernel that the stride divides, under a dilation that has no factor in common with it. An output_padding
+    `extra` that the stride does not allow needs a dilation beyond it.
+
+    >>> even_window(3, 2), even_window(4, 2), even_window(3, 2, dilation=2)
+    ((4, 1), (4, 1), (4, 3))
+    """
+    span = dilation * (kernel - 1) + 1
+    kernel = -(-kernel // stride) * stride
+    least = -(-(span - 1) // (kernel - 1)) if kernel > 1 else dilation
+    least = max(1, least, extra + 1 if extra >= stride else 1)
+    return kernel, next(each for each in count(least) if gcd(each, stride) == 1)
+
+
+def even(layer: ConvTranspose) -> ConvTranspose:
+    """The nearest transposed convolution of the same output sizes that hits every inner position equally often.
+
+    An even layer is returned as it is. The formula: k2 = ceil(k/s)*s, t = 2p - op + k2 - k, p2 = ceil(t/2),
+    op2 = 2*p2 - t.
+
+    >>> import convarith as ca
+    >>> even(ca.ConvTranspose(kernel_size=3, stride=2, padding=1, output_padding=1))
+    ConvTranspose(kernel_size=4, stride=2, padding=1)
+    """
+    axes = []
+    for axis in range(layer.ndim or 1):
+        names = ("kernel_size", "stride", "dilation", "padding", "output_padding")
+        kernel, stride, dilation, padding, extra = (layer.at(name, axis) for name in names)
+        if not is_even(kernel, stride, dilation):
+            span = layer.span(axis)
+            kernel, dilation = even_window(kernel, stride, dilation, extra)
+            total = 2 * padding - extra + dilation * (kernel - 1) + 1 - span
+            padding = max(0, -(-total // 2))
+            extra = 2 * padding - total
+        axes.append((kernel, dilation, padding, extra))
+    kernels, dilations, paddings, extras = zip(*axes, strict=True)
+    if layer.ndim is None:
+        kernels, dilations, paddings, extras = kernels[0], dilations[0], paddings[0], extras[0]
+    return replace(layer, kernel_size=kernels, dilation=dilations, padding=paddings, output_padding=extras)
+
+
+def _crop(sides: Sequence[tuple[int, int]]) -> Layer:
+    from convarith.layers.padding import Pad  # rarely needed: a crop follows few layers
+
+    return Pad(padding=tuple(sides), ndim=len(sides))

@@ -1,0 +1,116 @@
+"""Where branches of a network meet: Add, Multiply, Concat, MatchSize."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from convarith.errors import ShapeError
+from convarith.layers.base import Layer
+from convarith.layers.reshaping import axis_of
+from convarith.sizes.normalise import integer, shape_of, times
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Add(Layer):
+    """The sum of its inputs, axes of 1 spread as torch does.
+
+    >>> import convarith as ca
+    >>> ca.Add().output_shape((1, 64, 28, 28), (1, 64, 1, 1))
+    (1, 64, 28, 28)
+    """
+
+    torch_name: ClassVar[str] = "Add"
+    rule_text: ClassVar[str] = "the common shape, axes of 1 spread"
+
+    def output_size(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
+        """The size itself."""
+        return shape_of((input_size,) if isinstance(input_size, int) else input_size, "input size")
+
+    def joined_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+        """The common shape. Raises ShapeError where two inputs cannot be added."""
+        if not shapes:
+            raise ShapeError(f"{self.name} takes at least one input")
+        result: tuple[int, ...] = ()
+        for shape in shapes:
+            length = max(len(result), len(shape))
+            pairs = zip((1,) * (length - len(result)) + result, (1,) * (length - len(shape)) + shape, strict=True)
+            together = []
+            for axis, (one, other) in enumerate(pairs):
+                if one != other and 1 not in (one, other):
+                    given = " and ".join(times(each) for each in shapes)
+                    raise ShapeError(f"{self.name} cannot join {given}: axis {axis} has {one} against {other}")
+                together.append(other if one == 1 else one)
+            result = tuple(together)
+        return result
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Multiply(Add):
+    """The product of its inputs, a gate or an attention: shaped as their sum.
+
+    >>> import convarith as ca
+    >>> ca.Multiply().output_shape((1, 64, 28, 28), (1, 64, 1, 1))
+    (1, 64, 28, 28)
+    """
+
+    torch_name: ClassVar[str] = "Multiply"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class MatchSize(Layer):
+    """The first input brought to the positions of the second: by interpolation, padding or a crop.
+
+    >>> import convarith as ca
+    >>> ca.MatchSize().output_shape((1, 64, 56, 56), (1, 32, 57, 57))
+    (1, 64, 57, 57)
+    """
+
+    torch_name: ClassVar[str] = "MatchSize"
+    rule_text: ClassVar[str] = "the positions of the second input"
+
+    def joined_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+        """The first input's batch and channels, the second's positions."""
+        if len(shapes) != 2 or len(shapes[0]) != len(shapes[1]):
+            raise ShapeError("MatchSize takes two inputs with the same number of axes")
+        first, second = shapes
+        return (*first[:2], *second[2:])
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Concat(Layer):
+    """Its inputs one after the other along one axis, torch.cat: channels unless `dim` says otherwise.
+
+    >>> import convarith as ca
+    >>> ca.Concat().output_shape((1, 64, 28, 28), (1, 32, 28, 28))
+    (1, 96, 28, 28)
+    """
+
+    dim: int = 1
+
+    torch_name: ClassVar[str] = "Concat"
+    rule_text: ClassVar[str] = "the sum along axis dim, the other axes stay"
+    signature: ClassVar[tuple[str, ...]] = ("dim",)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dim", integer(self.dim, "dim"))
+
+    def output_size(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
+        """The size itself: channels are no spatial size."""
+        return shape_of((input_size,) if isinstance(input_size, int) else input_size, "input size")
+
+    def joined_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+        """The joined shape. Raises ShapeError where another axis than `dim` differs."""
+        if not shapes:
+            raise ShapeError("Concat takes at least one input")
+        first, *others = shapes
+        axis = axis_of(self.dim, len(first), "dim")
+        for other in others:
+            if len(other) != len(first):
+                raise ShapeError(f"Concat cannot join {times(first)} and {times(other)}: they have different axes")
+            for position, (one, size) in enumerate(zip(first, other, strict=True)):
+                if position != axis and one != size:
+                    raise ShapeError(
+                        f"Concat cannot join {times(first)} and {times(other)} along axis {axis}: "
+                        f"axis {position} has {one} against {size}"
+                    )
+        return (*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1 :])

@@ -1,0 +1,178 @@
+"""Padding as a layer of its own, and its reverse, the crop."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+
+from convarith.errors import ParameterError, ShapeError
+from convarith.layers.base import Layer, SpatialLayer
+from convarith.layers.window import PADDING_MODES, Padding
+from convarith.sizes.normalise import integer, nearest, side, times
+from convarith.sizes.rules import AxisRule, FloorRule
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CLASS_OF_MODE = dict(zip(PADDING_MODES, ("ZeroPad", "ReflectionPad", "ReplicationPad", "CircularPad"), strict=True))
+
+Index = TypeVar("Index", int, "NDArray[np.int64]")
+
+
+def padding_source(mode: str, position: Index, size: int, before: int, after: int) -> Index:
+    """The input that a position reads, counted from the first input, where a padding mode fills the outside.
+
+    A position may be a whole array of them, of numpy.
+
+    >>> [padding_source("reflect", at, 4, 2, 2) for at in range(-2, 6)]
+    [2, 1, 0, 1, 2, 3, 2, 1]
+    """
+    last = size - 1
+    if mode == "reflect":
+        return last - abs(last - abs(position))
+    if mode == "replicate":  # the middle one of 0, position and last
+        return (abs(position) - abs(position - last) + last) // 2
+    first, cropped = max(-before, 0), size - max(-before, 0) - max(-after, 0)  # torch crops, then wraps
+    return first + (position - first) % cropped
+
+
+def either_side(value: object, name: str) -> int | tuple[int, int]:
+    """One axis's padding, equal sides as one number: a crop by (-1, -1) is a padding of -1."""
+    entry = side(value, name)
+    return entry[0] if isinstance(entry, tuple) and entry[0] == entry[1] else entry
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Pad(SpatialLayer):
+    """Padding before and after each axis: torch's ZeroPad, ConstantPad, ReflectionPad, ReplicationPad, CircularPad.
+
+    `padding` goes axis by axis, a number or a pair (before, after) each; negative numbers crop. The text of the layer
+    lists it as torch does, the last axis first.
+
+    >>> import convarith as ca
+    >>> ca.Pad(padding=((1, 2), (-1, 0))).output_size((28, 28))
+    (31, 27)
+    >>> ca.parse("ZeroPad2d((-1, 0, 1, 2))")
+    ZeroPad2d((-1, 0, 1, 2))
+    """
+
+    padding: Padding
+    mode: str = "zeros"
+    value: float = 0.0
+    ndim: int | None = None
+
+    signature: ClassVar[tuple[str, ...]] = ("padding", "value")
+    dimensions: ClassVar[tuple[int, ...]] = (1, 2, 3)
+    leading: ClassVar[int] = 1
+    source: ClassVar[str] = "torch.nn.functional.pad"
+    _converters: ClassVar[dict[str, Callable[[object, str], Any]]] = {"padding": either_side}
+
+    def __post_init__(self) -> None:
+        if self.mode not in PADDING_MODES:
+            raise ParameterError(f"mode {self.mode!r} is unknown: {nearest(str(self.mode), PADDING_MODES)}")
+        if isinstance(self.padding, str):
+            raise ParameterError(f"a padding layer takes numbers, got {self.padding!r}")
+        if not isinstance(self.value, (int, float)):
+            raise ParameterError(f"value must be a number, got {self.value!r}")
+        if self.value and self.mode != "zeros":
+            raise ParameterError(f"value has no meaning for mode {self.mode!r}: leave it out")
+        object.__setattr__(self, "value", float(self.value))
+        self._settle("padding")
+        self._set_rules()
+
+    @property
+    def torch_name(self) -> str:  # type: ignore[override]
+        """The mode's class."""
+        return "ConstantPad" if self.value else CLASS_OF_MODE[self.mode]
+
+    @classmethod
+    def from_call(cls, name: str, ndim: int | None, arguments: dict[str, Any]) -> Self:
+        """From torch's class and its flat padding, the last axis first."""
+        modes = {word: mode for mode, word in CLASS_OF_MODE.items()}
+        padding = arguments.pop("padding", None)
+        if padding is None:
+            raise ParameterError(f"{name} needs a padding")
+        if (
+            ndim is not None
+            and isinstance(padding, (tuple, list))
+            and not any(isinstance(p, (tuple, list)) for p in padding)
+        ):
+            flat = [integer(entry, "padding") for entry in padding]
+            fixed = name not in ("ZeroPad", "ConstantPad")
+            if len(flat) % 2 or len(flat) > 2 * ndim or (fixed and len(flat) != 2 * ndim):
+                raise ParameterError(f"{name}{ndim}d takes one padding or {2 * ndim}, got {len(flat)}: {tuple(flat)}")
+            pairs = list(zip(flat[::2], flat[1::2], strict=True))
+            padding = tuple(reversed(pairs + [(0, 0)] * (ndim - len(pairs))))
+        if name == "ZeroPad" and arguments.get("value"):
+            raise ParameterError(f"ZeroPad has the value 0, got {arguments['value']}: write ConstantPad")
+        if name == "ConstantPad" and "value" not in arguments:
+            raise ParameterError("ConstantPad needs a value")
+        return cls(padding=padding, mode=modes.get(name, "zeros"), ndim=ndim, **arguments)
+
+    def arguments(self) -> Iterator[tuple[str, Any]]:
+        """As torch takes them: one number, or (left, right, top, bottom, ...)."""
+        pairs = [self.pads(axis) for axis in range(self.ndim or 1)]
+        if len(set(pairs)) == 1 and pairs[0][0] == pairs[0][1]:
+            yield "padding", pairs[0][0]
+        else:
+            yield "padding", tuple(number for pair in reversed(pairs) for number in pair)
+        if self.value:
+            yield "value", self.value
+
+    def pads(self, axis: int) -> tuple[int, int]:
+        """Padding before and after one axis."""
+        entry: Any = self.padding[axis] if isinstance(self.padding, tuple) else self.padding
+        return (entry, entry) if isinstance(entry, int) else entry
+
+    def _rule(self, axis: int, ndim: int | None) -> AxisRule:
+        before, after = self.pads(axis)
+        smallest = 1 if ndim == 1 and self.mode in ("reflect", "replicate") else 0  # of outputs
+        fits = max(0, smallest - before - after)
+        if self.mode == "zeros":  # torch crops first: what is cut must be there
+            least = max(fits, -before, -after, -min(before, 0) - min(after, 0))
+        elif self.mode == "reflect":
+            least = max(fits, before + 1, after + 1, 1)
+        elif self.mode == "replicate":
+            least = max(fits, 1)
+        else:  # a wrap copies from what the crop of the other side leaves
+            least = max(fits, before, after, abs(before) + abs(after) if before * after < 0 else 0)
+        return FloorRule(shift=before + after, minimum=least)
+
+    def _refusal(self, axis: int, size: int, least: int) -> str:
+        before, after = self.pads(axis)
+        why = {"reflect": "a mirror needs more than the padding", "circular": "a wrap needs as much as the padding"}
+        if max(before, after) > 0 and self.mode in why:
+            return f"the input is {size} with padding ({before}, {after}): {why[self.mode]}, an input >= {least}"
+        return f"the input is {size} with padding ({before}, {after}): needs an input >= {least}"
+
+    def output_size(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
+        """The spatial output size. Raises ShapeError where torch refuses the input."""
+        output = super().output_size(input_size)
+        if self.mode in ("reflect", "replicate") and not any(output):
+            raise ShapeError(f"{self.name} would leave nothing of {input_size}: crop less")
+        return output
+
+    def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if self.mode == "zeros" and self.ndim is not None:  # torch pads the last axes of any tensor
+            if len(shape) < self.ndim:
+                raise ShapeError(f"{self.name} takes at least {self.ndim} axes, got {times(shape)}")
+            return (*shape[: -self.ndim], *self.output_size(shape[-self.ndim :]))
+        batch, channels, spatial = self._split(shape)
+        if self.mode in ("reflect", "replicate") and channels == 0:
+            raise ShapeError(f"{self.name} got {times(shape)}: zero channels are refused, as torch refuses them")
+        return (*batch, channels, *self.output_size(spatial))
+
+    def back(self, input_size: int | Sequence[int]) -> tuple[Layer, ...]:
+        """The same padding taken away, or the crop filled up with zeros."""
+        sides = tuple((-before, -after) for before, after in (self.pads(axis) for axis in range(self.ndim or 1)))
+        return (Pad(padding=sides if self.ndim else sides[0], ndim=self.ndim),)
+
+    def letters(self, axis: int) -> dict[str, int]:
+        """i, and p, or p1 before and p2 after."""
+        before, after = self.pads(axis)
+        return {"p": before} if before == after else {"p1": before, "p2": after}
+
+    def formula_text_at(self, axis: int) -> str:
+        """o = i + 2p, or i + p1 + p2."""
+        before, after = self.pads(axis)
+        return "{i} + 2*{p}" if before == after else "{i} + {p1} + {p2}"

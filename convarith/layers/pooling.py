@@ -1,0 +1,152 @@
+"""Pools whose window slides: max, average, power-average."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from convarith.errors import ParameterError
+from convarith.layers.base import Layer
+from convarith.layers.window import WindowLayer, window_too_large
+from convarith.sizes.normalise import Ints, integer
+from convarith.sizes.rules import AxisRule, FloorRule
+
+
+class _Pool(WindowLayer):
+    """A window that slides: the pools whose size follows from kernel, stride, padding, dilation and ceil_mode."""
+
+    padding: Ints = 0
+    ceil_mode: bool
+    dimensions: ClassVar[tuple[int, ...]] = (1, 2, 3)
+    source: ClassVar[str] = "arXiv 1603.07285, relationship 7, with torch's padding, dilation and ceil_mode"
+
+    def _settle_pool(self, *names: str) -> None:
+        if self.stride is None or self.stride == ():
+            object.__setattr__(self, "stride", self.kernel_size)
+        self._settle("kernel_size", "stride", *names, kernel_size=1, stride=1, padding=0, dilation=1)
+        for axis in range(self.ndim or 1):
+            kernel, padding = self.at("kernel_size", axis), self.at("padding", axis)
+            if 2 * padding > kernel:
+                raise ParameterError(
+                    f"padding is {padding}: it must be at most half the kernel (kernel_size {kernel}), {kernel // 2}"
+                )
+        self._set_rules()
+
+    def default(self, name: str) -> object:
+        """As for every layer; the stride follows the kernel."""
+        return self.kernel_size if name == "stride" else super().default(name)
+
+    def _shift(self, axis: int) -> int:
+        stride, padding = self.at("stride", axis), self.at("padding", axis)
+        shift = 2 * padding - self.span(axis)
+        # ceil_mode rounds up, and drops a window that would start beyond the input and its left padding.
+        return min(shift + stride - 1, padding - 1) if self.ceil_mode else shift
+
+    def _rule(self, axis: int, ndim: int | None) -> AxisRule:
+        shift = self._shift(axis)
+        whole = self.at("kernel_size", axis) if self.ndim_matters and ndim == 3 else 1  # torch's 3-D averages want it
+        return FloorRule(shift=shift, step=self.at("stride", axis), offset=1, minimum=max(whole, -shift))
+
+    def _refusal(self, axis: int, size: int, least: int) -> str:
+        kernel, dilation, padding = (self.at(name, axis) for name in ("kernel_size", "dilation", "padding"))
+        if size >= 1 and size + 2 * padding < self.span(axis):
+            return window_too_large(size, (padding, padding), kernel, dilation, most_padding=kernel // 2)
+        if self.ndim_matters and least == kernel > 1:
+            return f"the input is {size}: in 3-D it must be at least the kernel, {kernel}, padding left aside"
+        return f"the input is {size}: it must be at least {least}"
+
+    def back(self, input_size: int | Sequence[int]) -> tuple[Layer, ...]:
+        """The transposed convolution with the pool's window."""
+        from convarith.layers.convolution import transposed
+
+        return transposed(self, input_size)
+
+    def formula_text_at(self, axis: int) -> str:
+        """Both roundings in one form; ceil_mode is the one with the smaller of two shifts."""
+        if self.ceil_mode:
+            return "floor(({i} + min(2*{p} - {d}*({k} - 1) + {s} - 2, {p} - 1))/{s}) + 1"
+        return self.formula_text
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class MaxPool(_Pool):
+    """A max pool: torch's MaxPool1d, MaxPool2d, MaxPool3d. The stride is the kernel size unless it is given.
+
+    Raises ParameterError where torch refuses the parameters: the padding may be half the kernel, undilated, at most.
+
+    >>> import convarith as ca
+    >>> ca.MaxPool(kernel_size=2).output_size((7, 8)), ca.MaxPool(kernel_size=2, ceil_mode=True).output_size((7, 8))
+    ((3, 4), (4, 4))
+    """
+
+    kernel_size: Ints
+    stride: Ints | None = None
+    padding: Ints = 0
+    dilation: Ints = 1
+    return_indices: bool = False
+    ceil_mode: bool = False
+    ndim: int | None = None
+
+    torch_name: ClassVar[str] = "MaxPool"
+    signature: ClassVar[tuple[str, ...]] = (
+        "kernel_size", "stride", "padding", "dilation", "return_indices", "ceil_mode",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        self._settle_pool("padding", "dilation")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class AvgPool(_Pool):
+    """An average pool: torch's AvgPool1d, AvgPool2d, AvgPool3d.
+
+    >>> import convarith as ca
+    >>> ca.AvgPool(kernel_size=3, stride=2, padding=1).output_size((28, 28))
+    (14, 14)
+    """
+
+    kernel_size: Ints
+    stride: Ints | None = None
+    padding: Ints = 0
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+    divisor_override: int | None = None
+    ndim: int | None = None
+
+    torch_name: ClassVar[str] = "AvgPool"
+    ndim_matters: ClassVar[bool] = True
+    signature: ClassVar[tuple[str, ...]] = (
+        "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        if self.divisor_override is not None and integer(self.divisor_override, "divisor_override") == 0:
+            raise ParameterError("divisor_override is 0: the sum of a window is divided by it")
+        self._settle_pool("padding")
+        if self.divisor_override is not None and self.ndim == 1:
+            raise ParameterError("AvgPool1d has no divisor_override: torch knows it in 2-D and 3-D only")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class LPPool(_Pool):
+    """A power-average pool: torch's LPPool1d, LPPool2d, LPPool3d.
+
+    >>> import convarith as ca
+    >>> ca.LPPool(norm_type=2, kernel_size=3, stride=2).output_size((28, 28))
+    (13, 13)
+    """
+
+    norm_type: float
+    kernel_size: Ints
+    stride: Ints | None = None
+    ceil_mode: bool = False
+    ndim: int | None = None
+
+    torch_name: ClassVar[str] = "LPPool"
+    ndim_matters: ClassVar[bool] = True
+    signature: ClassVar[tuple[str, ...]] = ("norm_type", "kernel_size", "stride", "ceil_mode")
+    leading: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.norm_type, (int, float)) or self.norm_type == 0:
+            raise ParameterError(f"norm_type must be a number other than 0, got {self.norm_type!r}")
+        self._settle_pool()

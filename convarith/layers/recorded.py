@@ -1,0 +1,51 @@
+"""A step of a model that is not known here: only its shape at one input is."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from convarith.errors import ShapeError
+from convarith.layers.base import Layer
+from convarith.sizes.normalise import times
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Opaque(Layer):
+    """An operation by its name, with the shapes that were seen when it ran once (with their batch).
+
+    >>> layer = Opaque(operation="torch.fft.rfft", recorded_inputs=((1, 1, 100),), recorded_output=(1, 1, 51))
+    >>> layer.output_shape((1, 1, 100))
+    (1, 1, 51)
+    """
+
+    operation: str
+    recorded_inputs: tuple[tuple[int, ...], ...]
+    recorded_output: tuple[int, ...]
+    parameters: int = 0
+
+    torch_name: ClassVar[str] = "Opaque"
+
+    @property
+    def name(self) -> str:
+        """The operation."""
+        return self.operation
+
+    @property
+    def parameter_count(self) -> int:
+        """What the module that was run holds."""
+        return self.parameters
+
+    def joined_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+        """The recorded output, for the recorded inputs only (any batch)."""
+        if tuple(shape[1:] for shape in shapes) != tuple(shape[1:] for shape in self.recorded_inputs):
+            seen = " and ".join(map(times, self.recorded_inputs))
+            raise ShapeError(f"{self.operation} is not known here: its output was recorded for {seen} only")
+        if not shapes or shapes[0] == self.recorded_inputs[0]:
+            return self.recorded_output
+        if self.recorded_output[:1] != self.recorded_inputs[0][:1]:
+            raise ShapeError(
+                f"{self.operation} is not known here: it was recorded for a batch of {self.recorded_inputs[0][0]} only"
+            )
+        return (shapes[0][0], *self.recorded_output[1:])
+
+    def __str__(self) -> str:
+        return f"{self.operation}(...)"

@@ -1,0 +1,147 @@
+"""Which layers there are, under which names, and the module each is loaded from when it is needed."""
+
+from importlib import import_module
+from typing import Any
+
+from convarith.errors import ParameterError
+from convarith.layers.base import Layer, kind_of
+from convarith.sizes.normalise import nearest
+
+MODULES = {
+    "Conv": "convolution",
+    "ConvTranspose": "convolution",
+    "MaxPool": "pooling",
+    "AvgPool": "pooling",
+    "LPPool": "pooling",
+    "FractionalMaxPool": "adaptive_pooling",
+    "AdaptiveAvgPool": "adaptive_pooling",
+    "AdaptiveMaxPool": "adaptive_pooling",
+    "MaxUnpool": "unpooling",
+    "Upsample": "resampling",
+    "ZeroInsert": "resampling",
+    "PixelShuffle": "resampling",
+    "PixelUnshuffle": "resampling",
+    "Pad": "padding",
+    "Fold": "folding",
+    "Unfold": "folding",
+    "Linear": "reshaping",
+    "Flatten": "reshaping",
+    "Unflatten": "reshaping",
+    "Permute": "reshaping",
+    "Narrow": "reshaping",
+    "GLU": "reshaping",
+    "Elementwise": "elementwise",
+    "Add": "merging",
+    "Multiply": "merging",
+    "Concat": "merging",
+    "MatchSize": "merging",
+}
+"""Every layer class and its module in this folder: the one line that a new layer needs."""
+
+KINDS = {kind_of(name): name for name in MODULES}
+"""The words of the command line: 'conv-transpose' is ConvTranspose."""
+
+_PADS = ("ZeroPad", "ConstantPad", "ReflectionPad", "ReplicationPad", "CircularPad")
+_ALIASES = dict.fromkeys(_PADS, "Pad") | {"UpsamplingNearest": "Upsample", "UpsamplingBilinear": "Upsample"}
+_LAZY = {"LazyConv": "in_channels", "LazyConvTranspose": "in_channels", "LazyLinear": "in_features"}
+
+
+def layer_class(name: str) -> type[Layer]:
+    """The class of this name, its module loaded now.
+
+    >>> layer_class("MaxPool").kind
+    'max-pool'
+    """
+    found: type[Layer] = getattr(import_module(f"convarith.layers.{MODULES[name]}"), name)
+    return found
+
+
+def class_of_kind(kind: str) -> type[Layer]:
+    """The class of a word of the command line. Raises ParameterError for an unknown word, naming the nearest.
+
+    >>> class_of_kind("conv-transpose").__name__
+    'ConvTranspose'
+    """
+    if kind not in KINDS:
+        raise ParameterError(f"unknown layer {kind!r}: {nearest(kind, KINDS)}")
+    return layer_class(KINDS[kind])
+
+
+def resolve(name: str) -> tuple[str, int | None, type[Layer], tuple[str, ...]]:
+    """torch's name taken apart: (name without suffix, dimension or None, class, positional parameters).
+
+    Raises KeyError for an unknown name.
+
+    >>> resolve("Conv2d")[:2], resolve("Linear")[:2]
+    (('Conv', 2), ('Linear', None))
+    """
+    stem, ndim = (name[:-2], int(name[-2])) if name[-2:] in ("1d", "2d", "3d") else (name, None)
+    wanted = _LAZY.get(stem)
+    stem = stem.removeprefix("Lazy") if wanted else stem
+    class_name = _ALIASES.get(stem, stem)
+    if class_name in MODULES and class_name != "Elementwise" and stem != "Pad":
+        cls = layer_class(class_name)
+        known = cls.dimensions or (("Upsampling" in stem and (2,)) or ())
+        if ndim is not None and ndim not in known:
+            raise KeyError(name)
+        signature = _positional(stem, cls)
+        return stem, ndim, cls, tuple(word for word in signature if word != wanted)
+    table = import_module("convarith.layers.elementwise").TABLE
+    lazy = name.startswith(("LazyBatchNorm", "LazyInstanceNorm"))
+    word = name.removeprefix("Lazy") if lazy else name
+    if word not in table:
+        raise KeyError(name)
+    return word, None, layer_class("Elementwise"), tuple(table[word][0])[lazy:]
+
+
+def _positional(stem: str, cls: type[Layer]) -> tuple[str, ...]:
+    """torch's positional order, where it depends on the name within one class."""
+    if stem in _PADS and stem not in ("ConstantPad", "ZeroPad"):  # older reprs of ZeroPad show its value, 0
+        return ("padding",)
+    if stem.startswith("Upsampling"):
+        return ("size", "scale_factor")
+    return cls.signature
+
+
+def build(name: str, arguments: dict[str, Any]) -> Layer:
+    """The layer of torch's name and named parameters. Raises ParameterError for what torch would refuse.
+
+    >>> build("MaxPool2d", {"kernel_size": 2, "ceil_mode": True})
+    MaxPool2d(kernel_size=2, ceil_mode=True)
+    """
+    stem, ndim, cls, parameters = _known(name)
+    for word in arguments:
+        if word not in parameters and word not in ("device", "dtype"):
+            raise ParameterError(f"{name} has no parameter {word!r}: {nearest(word, parameters)}")
+    given = {word: value for word, value in arguments.items() if word in parameters}
+    if cls.__name__ == "Elementwise" and name.startswith("Lazy"):
+        given["num_features"] = None
+    try:
+        return cls.from_call(stem, ndim, given)
+    except TypeError as error:
+        missing = [word for word in parameters if f"'{word}'" in str(error)]
+        reason = f"needs {' and '.join(missing)}" if missing else f"has a parameter of the wrong type: {error}"
+        raise ParameterError(f"{name} {reason}") from None
+    except OverflowError:
+        raise ParameterError(f"{name} has a number too large for a factor") from None
+
+
+def _known(name: str) -> tuple[str, int | None, type[Layer], tuple[str, ...]]:
+    try:
+        return resolve(name)
+    except KeyError:
+        raise ParameterError(f"unknown layer {name!r}: {nearest(name, all_names())}") from None
+
+
+def all_names() -> list[str]:
+    """Every torch name that is known, dimensions written out.
+
+    >>> "ConvTranspose3d" in all_names()
+    True
+    """
+    names: list[str] = []
+    for stem in (*MODULES, *_PADS):
+        if stem not in ("Pad", "Elementwise"):
+            dimensions = layer_class(_ALIASES.get(stem, stem)).dimensions
+            names += [f"{stem}{ndim}d" for ndim in dimensions] or [stem]
+    return names + list(import_module("convarith.layers.elementwise").TABLE)

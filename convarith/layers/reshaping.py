@@ -1,0 +1,240 @@
+"""Layers that see no positions: Linear, Flatten, Unflatten, Permute, Narrow, GLU."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from convarith.errors import ParameterError, ShapeError
+from convarith.layers.base import Layer
+from convarith.sizes.normalise import integer, per_axis, shape_of, times
+
+
+def axis_of(dim: int, ndim: int, name: str) -> int:
+    """A dimension counted from the front; negative numbers count from the back, as in torch.
+
+    >>> axis_of(-1, 4, "dim")
+    3
+    """
+    if not -ndim <= dim < ndim:
+        raise ShapeError(f"{name} is {dim}, but the input has {ndim} axes: choose from {-ndim} to {ndim - 1}")
+    return dim % ndim
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Linear(Layer):
+    """A fully connected layer over the last axis: torch's Linear.
+
+    >>> import convarith as ca
+    >>> linear = ca.Linear(in_features=784, out_features=5)
+    >>> linear.output_shape((128, 784)), linear.parameter_count
+    ((128, 5), 3925)
+    """
+
+    in_features: int | None = None
+    out_features: int
+    bias: bool = True
+
+    torch_name: ClassVar[str] = "Linear"
+    rule_text: ClassVar[str] = "the last axis: in_features -> out_features"
+    signature: ClassVar[tuple[str, ...]] = ("in_features", "out_features", "bias")
+    leading: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        for name in ("in_features", "out_features"):
+            value = getattr(self, name)
+            if value is None and name == "in_features":
+                continue
+            value = integer(value, name)
+            if value < 0:
+                raise ParameterError(f"{name} is {value}: it must be at least 0")
+            object.__setattr__(self, name, value)
+
+    def output_size(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
+        """The sizes with the last one changed from in_features to out_features."""
+        return self._shape((input_size,) if isinstance(input_size, int) else shape_of(input_size, "input size"))
+
+    def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if not shape:
+            raise ShapeError("Linear takes (..., in_features), got a shape without axes")
+        if self.in_features is not None and shape[-1] != self.in_features:
+            flat = f": {times(shape)} flattens to {prod(shape)}" if prod(shape) == self.in_features else ""
+            raise ShapeError(f"Linear expects {self.in_features} features in the last axis, got {shape[-1]}{flat}")
+        return (*shape[:-1], self.out_features)
+
+    @property
+    def parameter_count(self) -> int:
+        """in * out weights, + out biases. Raises ParameterError while in_features is open."""
+        if self.in_features is None:
+            raise ParameterError(f"{self} needs in_features to count its parameters")
+        return self.in_features * self.out_features + (self.out_features if self.bias else 0)
+
+    def macs(self, *shapes: Sequence[int]) -> int:
+        """in * out for every row.
+
+        >>> import convarith as ca
+        >>> ca.parse("Linear(784, 5)").macs((128, 784))
+        501760
+        """
+        return prod(self.output_shape(*shapes)) * shapes[0][-1]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Flatten(Layer):
+    """Several axes to one: torch's Flatten. The default keeps the first axis, the batch.
+
+    >>> import convarith as ca
+    >>> ca.Flatten().output_shape((128, 1, 28, 28))
+    (128, 784)
+    """
+
+    start_dim: int = 1
+    end_dim: int = -1
+
+    torch_name: ClassVar[str] = "Flatten"
+    rule_text: ClassVar[str] = "axes start_dim to end_dim become one, their product"
+    signature: ClassVar[tuple[str, ...]] = ("start_dim", "end_dim")
+
+    def __post_init__(self) -> None:
+        for name in self.signature:
+            object.__setattr__(self, name, integer(getattr(self, name), name))
+
+    def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        first = axis_of(self.start_dim, len(shape), "start_dim")
+        last = axis_of(self.end_dim, len(shape), "end_dim")
+        if first > last:
+            raise ShapeError(f"start_dim {self.start_dim} comes after end_dim {self.end_dim} in {times(shape)}")
+        return (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :])
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Unflatten(Layer):
+    """One axis to several: torch's Unflatten. One of the sizes may be -1, for what is left.
+
+    >>> import convarith as ca
+    >>> ca.Unflatten(dim=1, unflattened_size=(64, -1, 7)).output_shape((128, 3136))
+    (128, 64, 7, 7)
+    """
+
+    dim: int
+    unflattened_size: tuple[int, ...]
+
+    torch_name: ClassVar[str] = "Unflatten"
+    rule_text: ClassVar[str] = "axis dim becomes the axes unflattened_size"
+    signature: ClassVar[tuple[str, ...]] = ("dim", "unflattened_size")
+    leading: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dim", integer(self.dim, "dim"))
+        sizes = per_axis(self.unflattened_size, "unflattened_size")
+        if not isinstance(sizes, tuple):
+            raise ParameterError(f"unflattened_size must be a tuple of integers, got {sizes!r}")
+        if any(size < -1 for size in sizes) or sizes.count(-1) > 1:
+            raise ParameterError(f"unflattened_size is {sizes}: sizes are at least 0, and one of them may be -1")
+        object.__setattr__(self, "unflattened_size", sizes)
+
+    def _short(self, value: object) -> object:
+        return value
+
+    def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        axis = axis_of(self.dim, len(shape), "dim")
+        sizes, size = self.unflattened_size, shape[axis]
+        given = prod(size for size in sizes if size != -1)
+        if -1 in sizes:
+            if given == 0 or size % given:
+                raise ShapeError(f"Unflatten to {sizes}: {given} does not divide the axis of {size}")
+            sizes = tuple(size // given if entry == -1 else entry for entry in sizes)
+        elif given != size:
+            raise ShapeError(f"Unflatten to {sizes} makes {given}, but the axis has {size}")
+        return (*shape[:axis], *sizes, *shape[axis + 1 :])
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Permute(Layer):
+    """The axes in another order: torch.permute. `dims` names the batch too; torch has no module for it.
+
+    >>> import convarith as ca
+    >>> ca.Permute(dims=(0, 2, 3, 1)).output_shape((1, 96, 7, 7))
+    (1, 7, 7, 96)
+    """
+
+    dims: tuple[int, ...]
+
+    torch_name: ClassVar[str] = "Permute"
+    rule_text: ClassVar[str] = "the axes in the order dims"
+    signature: ClassVar[tuple[str, ...]] = ("dims",)
+    leading: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        dims = per_axis(self.dims, "dims")
+        if not isinstance(dims, tuple):
+            raise ParameterError(f"dims must be a tuple of integers, got {dims!r}")
+        settled = tuple(dim % len(dims) if -len(dims) <= dim < len(dims) else dim for dim in dims)
+        if sorted(settled) != list(range(len(dims))):
+            raise ParameterError(f"dims is {dims}: it must name each axis from 0 to {len(dims) - 1} once")
+        object.__setattr__(self, "dims", settled)
+
+    def _short(self, value: object) -> object:
+        return value
+
+    def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(shape) != len(self.dims):
+            raise ShapeError(f"Permute orders {len(self.dims)} axes, got {len(shape)}: {times(shape)}")
+        return tuple(shape[dim] for dim in self.dims)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Narrow(Layer):
+    """A part of the channels: torch.narrow along axis 1, and each piece of torch.chunk. torch has no module for it.
+
+    >>> import convarith as ca
+    >>> ca.Narrow(start=32, length=32).output_shape((1, 64, 7, 7))
+    (1, 32, 7, 7)
+    """
+
+    start: int
+    length: int
+
+    torch_name: ClassVar[str] = "Narrow"
+    rule_text: ClassVar[str] = "the channels from start on, as many as length"
+    signature: ClassVar[tuple[str, ...]] = ("start", "length")
+    leading: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        for name, least in (("start", 0), ("length", 1)):
+            value = integer(getattr(self, name), name)
+            if value < least:
+                raise ParameterError(f"{name} is {value}: it must be at least {least}")
+            object.__setattr__(self, name, value)
+
+    def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(shape) < 2:
+            raise ShapeError(f"Narrow takes (N, C, ...), got {times(shape)}")
+        if shape[1] < self.start + self.length:
+            raise ShapeError(f"Narrow reads channels {self.start} to {self.start + self.length - 1} of {shape[1]}")
+        return (shape[0], self.length, *shape[2:])
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class GLU(Layer):
+    """A gated linear unit, which halves one axis: torch's GLU.
+
+    >>> import convarith as ca
+    >>> ca.GLU(dim=1).output_shape((1, 64, 100))
+    (1, 32, 100)
+    """
+
+    dim: int = -1
+
+    torch_name: ClassVar[str] = "GLU"
+    rule_text: ClassVar[str] = "axis dim is halved"
+    signature: ClassVar[tuple[str, ...]] = ("dim",)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dim", integer(self.dim, "dim"))
+
+    def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        axis = axis_of(self.dim, len(shape), "dim")
+        if shape[axis] % 2:
+            raise ShapeError(f"GLU halves axis {axis} of {times(shape)}: {shape[axis]} is odd")
+        return (*shape[:axis], shape[axis] // 2, *shape[axis + 1 :])

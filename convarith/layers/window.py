@@ -1,0 +1,81 @@
+"""Layers that slide a window: what convolutions, pools and blocks have in common."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from convarith.layers.base import SpatialLayer
+from convarith.sizes.normalise import Ints
+
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
+Padding = str | int | tuple[int | tuple[int, int], ...]
+"""'same', 'valid', one number for both sides of every axis, or one an axis: a number or a pair (before, after)."""
+
+
+class WindowLayer(SpatialLayer):
+    """A window of k taps, d apart, that moves by s over the input and its padding."""
+
+    kernel_size: Ints
+    stride: Ints | None
+    dilation: Ints = 1
+    formula_text: ClassVar[str] = "floor(({i} + 2*{p} - {d}*({k} - 1) - 1)/{s}) + 1"
+
+    def pads(self, axis: int) -> tuple[int, int]:
+        """Padding before and after one axis."""
+        padding = self.at("padding", axis)
+        return padding, padding
+
+    def span(self, axis: int) -> int:
+        """Positions from a window's first tap to its last, both counted: d(k - 1) + 1.
+
+        >>> import convarith as ca
+        >>> ca.Conv(kernel_size=3, dilation=3).span(0)
+        7
+        """
+        return self.at("dilation", axis) * (self.at("kernel_size", axis) - 1) + 1
+
+    def letters(self, axis: int) -> dict[str, int]:
+        """k, s, p and d."""
+        names = {"k": "kernel_size", "s": "stride", "p": "padding", "d": "dilation"}
+        return {letter: self.at(name, axis) for letter, name in names.items()}
+
+    def unread(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
+        """How many positions at the end of each padded axis no window reaches; the padding comes last.
+
+        >>> import convarith as ca
+        >>> ca.Conv(kernel_size=3, stride=2).unread(28)
+        (1,)
+        """
+        return tuple(max(0, left) for left in self.leftover(input_size))
+
+    def leftover(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
+        """As `unread`; negative where ceil_mode lets the last window hang over the end.
+
+        >>> import convarith as ca
+        >>> ca.MaxPool(kernel_size=2, ceil_mode=True).leftover(7)
+        (-1,)
+        """
+        sizes = self._sizes(input_size)
+        windows = SpatialLayer.output_size(self, sizes)
+        return tuple(
+            size + sum(self.pads(axis)) - self.span(axis) - self.at("stride", axis) * (count - 1)
+            for axis, (size, count) in enumerate(zip(sizes, windows, strict=True))
+        )
+
+
+def window_too_large(
+    size: int, pads: tuple[int, int], kernel: int, dilation: int, most_padding: int | None = None
+) -> str:
+    """The message of a window that does not fit, with everything that would make it fit."""
+    padded, span = size + sum(pads), dilation * (kernel - 1) + 1
+    remedies = [f"an input >= {span - sum(pads)}"]
+    padding = max(pads) + (span - padded + 1) // 2
+    if most_padding is None or padding <= most_padding:
+        remedies.append(f"padding >= {padding}")
+    if kernel > 1 and padded >= kernel:
+        remedies.append(f"dilation <= {(padded - 1) // (kernel - 1)}")
+    elif padded > 0:
+        remedies.append(f"kernel_size <= {(padded - 1) // dilation + 1}")
+    parameters = f"k={kernel}" + (f", d={dilation}" if dilation != 1 else "")
+    needs = " or ".join(filter(None, [", ".join(remedies[:-1]), remedies[-1]]))
+    return f"the kernel spans {span} ({parameters}) but the padded input is {padded}: needs {needs}"

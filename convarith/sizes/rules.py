@@ -1,0 +1,195 @@
+"""The size of one layer along one axis: a function that is exact, invertible and can say its own formula."""
+
+from collections.abc import Callable
+from math import floor, gcd, inf, isfinite
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from convarith.sizes.sets import SizeRange
+
+
+class FloorRule(NamedTuple):
+    """o = rise * floor((i + shift)/step) + offset, for minimum <= i <= maximum and i a multiple of `multiple_of`.
+
+    Every layer of integer parameters has this form: a convolution or a pool has rise 1, a transposed convolution
+    has step 1, an adaptive pool has rise 0.
+
+    >>> conv = FloorRule(rise=1, shift=-1, step=2, offset=1, minimum=1)      # k=3 s=2 p=1
+    >>> conv(28), conv(0), conv.formula(), str(conv.inputs_for(14))
+    (14, None, 'floor((i - 1)/2) + 1', '27..28')
+    """
+
+    rise: int = 1
+    shift: int = 0
+    step: int = 1
+    offset: int = 0
+    minimum: int = 1
+    maximum: int | None = None
+    multiple_of: int = 1
+
+    def __call__(self, size: int) -> int | None:
+        """The output size, or None where the layer refuses this input size."""
+        rise, shift, step, offset, minimum, maximum, multiple_of = self
+        if size < minimum or size % multiple_of or (maximum is not None and size > maximum):
+            return None
+        return rise * ((size + shift) // step) + offset
+
+    def inputs_for(self, size: int) -> "SizeRange | None":
+        """All input sizes that give this output size, or None."""
+        from convarith.sizes.sets import SizeRange
+
+        first, last = self.minimum, self.maximum
+        if self.rise == 0:
+            if size != self.offset:
+                return None
+        else:
+            quotient, remainder = divmod(size - self.offset, self.rise)
+            if remainder:
+                return None
+            first = max(first, quotient * self.step - self.shift)
+            end = quotient * self.step - self.shift + self.step - 1
+            last = end if last is None else min(last, end)
+        first += -first % self.multiple_of
+        if last is not None:
+            last -= last % self.multiple_of
+            if last < first:
+                return None
+        return SizeRange(first, last, self.multiple_of)
+
+    def formula(self, variable: str = "i") -> str:
+        """The rule as one formula of the input size."""
+        if self.rise == 0:
+            return str(self.offset)
+        whole, part = divmod(self.shift, self.step)
+        if part:
+            inner, constant = f"floor(({with_constant(variable, self.shift)})/{self.step})", self.offset
+        else:
+            inner = variable if self.step == 1 else f"floor({variable}/{self.step})"
+            constant = self.rise * whole + self.offset
+        return with_constant(inner if self.rise == 1 else f"{self.rise}*{inner}", constant)
+
+
+MOST_DENOMINATOR = 2**16
+"""Factors with a larger denominator count as real numbers, rounded as torch rounds them."""
+
+
+class ScaleRule(NamedTuple):
+    """o = floor(i * factor), the product taken in double precision as torch takes it: 0.29 * 100 gives 28.
+
+    Where the factor is a short binary fraction, as 1.5 is 3/2, that product is exact, here for any size.
+
+    >>> rule = ScaleRule(0.29)
+    >>> rule(100), str(rule.inputs_for(28)), rule.formula()
+    (28, '97..100', 'floor(i*0.29)')
+    """
+
+    factor: float
+    minimum: int = 1
+    maximum: int | None = None
+
+    def __call__(self, size: int) -> int | None:
+        """The output size, or None where the layer refuses this input size."""
+        return None if size < self.minimum else self._product(size)
+
+    @property
+    def fraction(self) -> tuple[int, int] | None:
+        """(numerator, denominator) of a factor that is a short binary fraction.
+
+        >>> ScaleRule(1.5).fraction, ScaleRule(0.29).fraction
+        ((3, 2), None)
+        """
+        numerator, denominator = self.factor.as_integer_ratio()
+        return (numerator, denominator) if denominator <= MOST_DENOMINATOR else None
+
+    def _product(self, size: int) -> int | None:
+        if self.fraction:
+            numerator, denominator = self.fraction
+            return size * numerator // denominator
+        product = _as_float(size) * self.factor
+        return floor(product) if isfinite(product) else None
+
+    def _first_reaching(self, size: int) -> int:
+        """The smallest input whose output is at least `size` (the rule never falls, so halving finds it)."""
+        low, high = self.minimum, max(self.minimum, 2 * floor(min(_as_float(size) / self.factor, 1e300)) + 2)
+        while low < high:
+            middle = (low + high) // 2
+            product = self._product(middle)
+            if product is None or product >= size:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    def inputs_for(self, size: int) -> "SizeRange | None":
+        """All input sizes that give this output size, or None."""
+        from convarith.sizes.sets import SizeRange
+
+        first, last = self._first_reaching(size), self._first_reaching(size + 1) - 1
+        return SizeRange(first, last) if first <= last and self(first) == size else None
+
+    def formula(self, variable: str = "i") -> str:
+        """The rule as one formula of the input size."""
+        return f"floor({variable}*{self.factor!r})"
+
+
+AxisRule = FloorRule | ScaleRule
+"""What a layer does to the size of one axis. A rule never falls: a larger input gives no smaller output."""
+
+
+def scale_rule(factor: float, minimum_output: int) -> AxisRule:
+    """The rule of `floor(i * factor)` that gives at least `minimum_output`: exact integers where the factor is one.
+
+    A whole factor keeps to integers below 2**53, where the floating-point product is exact.
+
+    >>> scale_rule(2.0, 1)(14)
+    28
+    """
+    if factor == int(factor):
+        return FloorRule(rise=int(factor))
+    minimum = ScaleRule(factor)._first_reaching(minimum_output)
+    return ScaleRule(factor, max(1, minimum))
+
+
+def first_size(holds: Callable[[int], bool]) -> int:
+    """The smallest size >= 1 for which something holds that goes on holding for every larger size.
+
+    >>> first_size(lambda size: size * size > 50)
+    8
+    """
+    high = 1
+    while not holds(high):
+        high *= 2
+    low = high // 2 + 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
+
+
+def _as_float(size: int) -> float:
+    try:
+        return float(size)
+    except OverflowError:
+        return inf
+
+
+def with_constant(text: str, constant: int) -> str:
+    """text + constant as people write it.
+
+    >>> with_constant("i", 0), with_constant("i", -3), with_constant("2*i", 7)
+    ('i', 'i - 3', '2*i + 7')
+    """
+    if constant == 0:
+        return text
+    return f"{text} {'+' if constant > 0 else '-'} {abs(constant)}"
+
+
+def is_even(kernel_size: int, stride: int, dilation: int = 1) -> bool:
+    """Does a transposed convolution hit every inner output position equally often (no checkerboard)?
+
+    Exactly when gcd(dilation, stride) = 1 and the stride divides the kernel size; at stride 1 always.
+
+    >>> is_even(4, 2), is_even(3, 2), is_even(4, 2, dilation=2)
+    (True, False, False)
+    """
+    return gcd(dilation, stride) == 1 and kernel_size % stride == 0

@@ -1,0 +1,1 @@
+"""The networks that are trained: `autoencoder` for most recipes, and one file per network of its own."""

@@ -1,0 +1,1 @@
+"""What a run leaves for people: `results` as data, `pictures`, and `pages`."""

@@ -1,0 +1,213 @@
+"""A picture of any size through a network piece by piece; the receptive field says how far the pieces overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from itertools import product
+from math import ceil, floor, lcm
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from convarith.errors import ShapeError
+from convarith.networks.network import Network
+from convarith.networks.trace import Row
+from convarith.pytorch import from_module
+from convarith.sizes.normalise import times
+
+SIDE = 256
+"""Rows and columns of a piece with its overlap, unless the receptive field asks for more."""
+
+
+class Reach(NamedTuple):
+    """How a network sees one axis: outputs of the inputs a to b, both multiples of `step`, see a - before to b + after.
+
+    Attributes:
+        scale: outputs an input.
+        step: a shift by this many inputs shifts the outputs, and changes nothing else.
+        before, after: inputs beyond both ends, multiples of `step`.
+    """
+
+    scale: int
+    step: int
+    before: int
+    after: int
+
+
+class Piece(NamedTuple):
+    """One piece along one axis.
+
+    Attributes:
+        start, end: the inputs it reads.
+        first, last: the outputs that are right in the whole picture, last not among them.
+        skipped: how many of the piece's own outputs come before `first`.
+    """
+
+    start: int
+    end: int
+    first: int
+    last: int
+    skipped: int
+
+
+class Tiling:
+    """How a network is applied to pictures of any size.
+
+    Attributes:
+        network: its layers.
+        scale: output pixels an input pixel, along both axes; channels: of the output.
+        reaches: how it sees each axis; empty for a network that sees the picture whole, which is then one piece.
+
+    Raises ShapeError for a network whose output is not a whole number of times larger.
+
+    >>> tiling = Tiling(nn.Sequential(nn.Conv2d(1, 1, 5, padding=2), nn.MaxPool2d(2), nn.Upsample(scale_factor=2)))
+    >>> tiling.reaches[0]
+    Reach(scale=1, step=2, before=2, after=4)
+    >>> tiling.legal_size((7, 10))
+    (8, 10)
+    """
+
+    def __init__(self, module: nn.Module | Network, shape: tuple[int, ...] = (1, 64, 64)) -> None:
+        found = module if isinstance(module, Network) else from_module(module, shape)
+        self.network = found if isinstance(found, Network) else Network.chain([found])
+        rows = self.network.trace((1, *shape), batched=True).rows
+        factors = {Fraction(after, size) for size, after in zip(shape[1:], rows[-1].output[2:], strict=True)}
+        if len(factors) != 1 or (factor := factors.pop()).denominator != 1 or not factor:
+            raise ShapeError(
+                f"{times(shape[1:])} becomes {times(rows[-1].output[2:])}: a restorer gives the same size back, or "
+                "a whole number of times as much"
+            )
+        self.shape = shape
+        self.scale = int(factor)
+        self.channels = rows[-1].output[1]
+        seen = all(_is_local(row) for row in rows)
+        self.reaches = tuple(_reach(rows, axis, self.scale) for axis in range(len(shape) - 1)) if seen else ()
+
+    def legal_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        """The nearest size, not below this one, that the network takes and gives back `scale` times as large.
+
+        Raises ShapeError where there is none.
+        """
+        if self.reaches:
+            return tuple(self._legal(axis, extent) for axis, extent in enumerate(size))
+        wanted = tuple(self.scale * extent for extent in size)
+        try:
+            if self.network.output_shape((1, self.shape[0], *size), batched=True)[2:] == wanted:
+                return size
+        except ShapeError:
+            pass
+        raise self._refusal(size)
+
+    def pieces(self, size: tuple[int, ...], side: int = SIDE) -> list[tuple[Piece, ...]]:
+        """The pieces of a picture of a legal size, one Piece an axis; each reads about `side` inputs along it."""
+        if not self.reaches:
+            return [tuple(Piece(0, extent, 0, self.scale * extent, 0) for extent in size)]
+        axes = [_cut(reach, extent, side) for reach, extent in zip(self.reaches, size, strict=True)]
+        return list(product(*axes))
+
+    def _legal(self, axis: int, extent: int) -> int:
+        sizes = self.network.size_map(axis, self.shape)
+        period = lcm(sizes.period or 1, self.reaches[axis].step)
+        for size in range(extent, max(extent, sizes.minimum or 0) + period + 1):
+            if sizes(size) == self.scale * size:
+                return size
+        raise self._refusal((extent,))
+
+    def _refusal(self, size: tuple[int, ...]) -> ShapeError:
+        return ShapeError(
+            f"the network gives {self.scale} times the size back for {times(self.shape[1:])}, not for {times(size)}: "
+            "cut the picture, or train a network of convolutions that pad"
+        )
+
+
+def restored_pieces(
+    module: Callable[[Tensor], Tensor],
+    tiling: Tiling,
+    read: Callable[[Tensor, Tensor], Tensor],
+    size: tuple[int, int],
+    side: int = SIDE,
+) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Rows, columns and values (C, rows, columns) of what a network makes of a picture of this size, piece by piece.
+
+    What the network needs beyond the picture is the picture, reflected. Only one piece is in memory at a time.
+
+    Args:
+        read: the pixels (C, rows, columns) in 0..1 at these rows and columns.
+    """
+    height, width = size
+    scale = tiling.scale
+    for rows, columns in tiling.pieces(tiling.legal_size(size), side):
+        pixels = read(_reflected(rows, height), _reflected(columns, width))
+        with torch.no_grad():
+            made = module(pixels.unsqueeze(0))[0]
+        down, right = (slice(axis.skipped, axis.skipped + axis.last - axis.first) for axis in (rows, columns))
+        last, end = min(rows.last, scale * height), min(columns.last, scale * width)
+        if rows.first < last and columns.first < end:
+            kept = made[:, down, right][:, : last - rows.first, : end - columns.first]
+            yield slice(rows.first, last), slice(columns.first, end), kept
+
+
+def restored(module: nn.Module, picture: Tensor, side: int = SIDE) -> Tensor:
+    """What a network makes of a picture (C, H, W), applied piece by piece: (C, scale H, scale W).
+
+    >>> blur = nn.AvgPool2d(3, stride=1, padding=1)
+    >>> picture = torch.rand(1, 70, 90)
+    >>> torch.equal(restored(blur, picture, side=32)[:, 1:-1, 1:-1], blur(picture[None])[0][:, 1:-1, 1:-1])
+    True
+    """
+    tiling = Tiling(module, (len(picture), 64, 64))
+    height, width = picture.shape[1:]
+    result = picture.new_empty(tiling.channels, tiling.scale * height, tiling.scale * width)
+    for rows, columns, values in restored_pieces(
+        module, tiling, lambda rows, columns: picture[:, rows][:, :, columns], (height, width), side
+    ):
+        result[:, rows, columns] = values
+    return result
+
+
+WHOLE = ("InstanceNorm", "GroupNorm", "LayerNorm", "LocalResponseNorm", "adaptive")
+"""What asks about all positions at once, though it keeps or sets the shape."""
+
+
+def _is_local(row: Row) -> bool:
+    """Are outputs of this layer decided by what is near them?"""
+    if None in row.receptive_field or len(row.receptive_field) != len(row.output) - 2:
+        return False
+    return not any(word in f"{row.layer.kind} {row.layer}" for word in WHOLE)
+
+
+def _reach(rows: tuple[Row, ...], axis: int, scale: int) -> Reach:
+    """The reach of the last row: fields move on monotonically, so that the first output and the step bound the rest."""
+    step = lcm(*(jump.numerator for row in rows if (jump := row.jump[axis]) is not None))
+    last = rows[-1]
+    seen = last.phases[axis][0] if last.phases[axis] else last.receptive_field[axis]
+    centre = last.start[axis]
+    assert seen is not None
+    assert centre is not None
+    low, high = floor(centre - Fraction(seen - 1, 2)), ceil(centre + Fraction(seen - 1, 2))
+    return Reach(scale, step, step * max(0, ceil(Fraction(-low, step))), step * max(0, ceil(Fraction(high + 1, step))))
+
+
+def _cut(reach: Reach, extent: int, side: int) -> tuple[Piece, ...]:
+    """The pieces of one axis, their own share at least as large as the overlap: no input is read more than twice."""
+    scale, step, before, after = reach
+    if extent <= side:
+        return (Piece(0, extent, 0, scale * extent, 0),)
+    share = max(side - before - after, before + after, step) // step * step
+    pieces = []
+    for first in range(0, extent, share):
+        last = min(first + share, extent)
+        start, end = max(0, first - before), min(extent, last + after)
+        pieces.append(Piece(start, end, scale * first, scale * last, scale * (first - start)))
+    return tuple(pieces)
+
+
+def _reflected(piece: Piece, extent: int) -> Tensor:
+    """The places a piece reads; what lies beyond the end is found by going back from it."""
+    places = torch.arange(piece.start, piece.end)
+    if extent == 1:
+        return torch.zeros_like(places)
+    turn = 2 * (extent - 1)
+    return extent - 1 - (places % turn - (extent - 1)).abs()

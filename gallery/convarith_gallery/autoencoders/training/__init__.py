@@ -1,0 +1,1 @@
+"""Training: the `loop`, its `losses`, `checkpoints` and `devices`, and greedy `pretraining`."""

@@ -1,0 +1,1 @@
+"""Still figures of matplotlib: `matrix` and `overlap`, with what both share in `figure`."""

@@ -1,0 +1,276 @@
+"""The artefacts of real weights keep these laws; the oracle is torch on constant inputs.
+
+- Phase by phase, the sums are what torch's layer answers to each constant input, inside: its output, the sub-pixels
+  behind a shuffle, the gradient of a strided convolution's input.
+- The strength is the root-mean-square of those answers' pattern over that of their mean; the spectrum has its power.
+- E[y^2] of a phase is torch's layer with squared weights on ones.
+- A layer that the stride divides evenly is clean with equal phases only; ICNR's start is clean.
+- Of a module and of a checkpoint the list is the same, strongest first; what does not match is said.
+- A checkpoint that would run code is refused.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import convarith as ca
+from convarith.checkerboards.artefacts import read_checkpoint, strength, strengths
+
+np = pytest.importorskip("numpy", reason="artefacts need numpy")
+MODEL = "up: ConvTranspose2d(4, 6, 3, stride=2, groups=2); mix: Conv2d(6, 8, 3, padding=1); PixelShuffle(2)"
+
+
+def answers(torch: ModuleType, layers: list[Any], channels: int, ndim: int, phases: tuple[int, ...]) -> Any:
+    """The inner outputs of each phase, for every channel of the input set to 1: (shown, channels, phases)."""
+    size = 24
+    found = []
+    for channel in range(channels):
+        values = torch.zeros(1, channels, *(size,) * ndim, dtype=torch.float64)
+        values[0, channel] = 1
+        with torch.no_grad():
+            for layer in layers:
+                values = layer(values)
+        start = [-(-(total // 2) // step) * step for total, step in zip(values.shape[2:], phases, strict=True)]
+        places = tuple(slice(at, at + step) for at, step in zip(start, phases, strict=True))
+        found.append(values[0][(slice(None), *places)])
+    return torch.stack(found, 1).numpy()
+
+
+def dense(found: Any, groups: int) -> Any:
+    """Phase sums with a zero for every channel that a group does not read."""
+    shown, own = found.shape[:2]
+    whole = np.zeros((shown, own * groups, *found.shape[2:]))
+    for channel in range(shown):
+        group = channel * groups // shown
+        whole[channel, group * own : (group + 1) * own] = found[channel]
+    return whole
+
+
+def random_up(rng: random.Random, ndim: int) -> ca.ConvTranspose:
+    def axes(low: int, high: int) -> Any:
+        return tuple(rng.randint(low, high) for _ in range(ndim))
+
+    groups = rng.choice((1, 2))
+    while True:
+        try:
+            return ca.ConvTranspose(
+                kernel_size=axes(1, 5), stride=axes(1, 3), padding=axes(0, 2), dilation=axes(1, 2), ndim=ndim,
+                in_channels=4, out_channels=6, groups=groups, bias=False,
+            )  # fmt: skip
+        except ca.ParameterError:
+            continue
+
+
+def test_phase_sums_are_what_torch_answers_to_constants(torch: ModuleType) -> None:
+    rng = random.Random(0)
+    for ndim in (1, 2) * 30:
+        layer = random_up(rng, ndim)
+        module: Any = ca.pytorch.to_module(layer).double()
+        found = strength(layer, module.weight)
+        expected = answers(torch, [module], 4, ndim, found.power.shape)
+        assert np.allclose(dense(found.phase_sums, layer.groups), expected)
+        mean = expected.mean(axis=tuple(range(2, ndim + 2)), keepdims=True)
+        pattern = ((expected - mean) ** 2).sum() / found.power.size
+        assert found.strength == pytest.approx((pattern / (mean**2).sum()) ** 0.5)
+        assert (found.spectrum**2).sum() - 1 == pytest.approx(found.strength**2)
+        assert (found.channels**2).mean() == pytest.approx(found.strength**2)
+        assert found.worst_channel == found.channels.argmax()
+        with torch.no_grad():
+            module.weight.copy_(module.weight**2)
+        squares = answers(torch, [module], 4, ndim, found.power.shape)
+        assert np.allclose(found.power, squares.sum(axis=1).mean(axis=0))
+
+
+def test_random_constant_inputs_have_that_strength(torch: ModuleType) -> None:
+    layer = ca.parse("ConvTranspose1d(64, 8, 5, stride=3, bias=False)")
+    module: Any = ca.pytorch.to_module(layer).double()
+    found = strength(layer, module.weight)
+    torch.manual_seed(0)
+    output = module(torch.randn(4000, 64, 1, dtype=torch.float64).expand(4000, 64, 6))[..., 6:9].detach()
+    mean = output.mean(-1, keepdim=True)
+    assert float(((output - mean) ** 2).mean() / (mean**2).mean()) ** 0.5 == pytest.approx(found.strength, rel=0.05)
+
+
+def test_the_rms_of_channels_weighs_them(torch: ModuleType) -> None:
+    for layer in map(ca.parse, ("ConvTranspose2d(4, 6, 3, stride=2, groups=2)", "Conv2d(4, 6, 3, stride=2, groups=2)")):
+        module: Any = ca.pytorch.to_module(layer)
+        weight = module.weight.detach().double()
+        level = torch.arange(1, len(weight) + 1, dtype=torch.float64)
+        one = strength(layer, weight, channel_rms=level)
+        other = strength(layer, weight * level[:, None, None, None])
+        assert np.allclose(one.phase_sums, other.phase_sums)
+        assert np.allclose(one.power, other.power)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_sub_pixels_are_torchs(groups: int, torch: ModuleType) -> None:
+    conv = torch.nn.Conv2d(4, 8, 3, padding=1, groups=groups).double()
+    layer: Any = ca.pytorch.from_module(conv)
+    found = strength(layer, conv.weight, ca.PixelShuffle(upscale_factor=2), conv.bias)
+    silent = torch.nn.Conv2d(4, 8, 3, padding=1, groups=groups, bias=False).double()
+    silent.load_state_dict({"weight": conv.weight})
+    expected = answers(torch, [silent, torch.nn.PixelShuffle(2)], 4, 2, (2, 2))
+    assert np.allclose(found.phase_sums[:, :4], expected)
+    offsets = torch.nn.PixelShuffle(2)(conv.bias.detach().reshape(1, 8, 1, 1))[0].numpy()
+    assert np.allclose(found.phase_sums[:, 4], offsets)
+    assert found.side == "output"
+
+
+def test_icnr_starts_clean(torch: ModuleType) -> None:
+    weight = torch.randn(2, 3, 3, 3).repeat_interleave(4, dim=0)
+    found = strength(ca.parse("Conv2d(3, 8, 3)"), weight, ca.PixelShuffle(upscale_factor=2))
+    assert (found.strength, found.decibels) == (0, float("-inf"))
+
+
+def test_the_gradient_of_a_strided_convolution_is_torchs(torch: ModuleType) -> None:
+    rng = random.Random(1)
+    for _ in range(30):
+        kernel, stride, groups = rng.randint(1, 5), rng.randint(1, 3), rng.choice((1, 2))
+        conv = torch.nn.Conv1d(4, 6, kernel, stride, padding=rng.randint(0, 2), groups=groups, bias=False).double()
+        layer: Any = ca.pytorch.from_module(conv)
+        found = strength(layer, conv.weight)
+        assert found.side == "gradient"
+        expected = []
+        for channel in range(6):
+            values = torch.zeros(1, 4, 60, dtype=torch.float64, requires_grad=True)
+            conv(values)[0, channel].sum().backward()
+            start = -(-24 // stride) * stride
+            expected.append(values.grad[0, :, start : start + stride])
+        assert np.allclose(dense(found.phase_sums, groups), torch.stack(expected, 1).numpy())
+
+
+@pytest.mark.parametrize(
+    ("kernel", "weight", "expected"),
+    [
+        (3, [1, 1, 1], 1 / 3),
+        (4, [1, 1, 1, 1], 0),
+        (4, [1, 3, 3, 1], 0),
+        (4, [1, 2, 3, 4], 0.2),
+        (2, [1, -1], float("inf")),
+    ],
+)
+def test_single_ones(kernel: int, weight: list[float], expected: float) -> None:
+    assert strength(ca.ConvTranspose(kernel_size=kernel, stride=2), weight).strength == pytest.approx(expected)
+
+
+def test_nothing_is_clean() -> None:
+    found = strength(ca.ConvTranspose(kernel_size=3, stride=2), [0, 0, 0])
+    assert (found.strength, found.noise_contrast, found.spectrum.tolist()) == (0, 0, [0, 0])
+
+
+def test_a_module_is_ranked(torch: ModuleType) -> None:
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 1, stride=2), torch.nn.ReLU(), torch.nn.ConvTranspose2d(4, 4, 3, stride=2),
+        torch.nn.Conv2d(4, 8, 3, padding=1), torch.nn.PixelShuffle(2), torch.nn.Conv2d(2, 2, 3),
+    )  # fmt: skip
+    found = strengths(module)
+    assert {(each.name, each.side) for each in found.artefacts} == {("0", "gradient"), ("2", "output"), ("3", "output")}
+    assert [each.strength for each in found.artefacts] == sorted(
+        (each.strength for each in found.artefacts), reverse=True
+    )
+    assert (found.missing, found.unused) == ({}, [])
+    single = strengths(torch.nn.ConvTranspose2d(4, 4, 3, stride=2)).artefacts
+    assert [each.name for each in single] == ["ConvTranspose2d"]
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "pt"])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_checkpoint_is_matched_to_the_network(ending: str, prefix: str, torch: ModuleType, tmp_path: Path) -> None:
+    net = ca.parse_network(MODEL)
+    torch.manual_seed(0)
+    modules: dict[str, Any] = {node.name: ca.pytorch.to_module(node.layer) for node in net.nodes}
+    state = {
+        f"{prefix}{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()
+    }
+    state |= {"extra.weight": torch.zeros(2, 3, 9), "steps": torch.tensor(7)}
+    path = tmp_path / f"model.{ending}"
+    if ending == "pt":
+        torch.save({"epoch": 3, "state_dict": state}, path)
+    else:
+        pytest.importorskip("safetensors.torch").save_file(state, path)
+    found = strengths(net, read_checkpoint(str(path)))
+    assert {each.name for each in found.artefacts} == {"up", "mix"}
+    assert found.unused == ["extra.weight"]
+    expected = strength(net.nodes[0].layer, modules["up"].weight).strength
+    assert next(each for each in found.artefacts if each.name == "up").strength == pytest.approx(expected)
+
+
+def test_what_does_not_match_is_said() -> None:
+    net = ca.parse_network("a: ConvTranspose1d(1, 2, 3, stride=2); b: ConvTranspose1d(2, 2, 4, stride=2)")
+    given = {"b.weight": np.ones((2, 2, 5)), "x.weight": np.ones((1, 2, 3)), "y.weight": np.ones((9, 9, 9))}
+    found = strengths(net, given)
+    assert [each.name for each in found.artefacts] == ["a"]  # the only weight of its shape
+    assert found.missing == {"b": "b.weight has shape 2x2x5, which is none of ConvTranspose1d(2, 2, 4, stride=2)"}
+    assert found.unused == ["b.weight", "y.weight"]
+    two = strengths(net, {"x.weight": np.ones((1, 2, 3)), "y.weight": np.ones((1, 2, 3))})
+    assert two.missing["a"] == "there is no a.weight, and 2 weights have its shape"
+
+
+def test_half_precision_is_read(torch: ModuleType, tmp_path: Path) -> None:
+    pytest.importorskip("safetensors.torch").save_file(
+        {"w": torch.ones(2, dtype=torch.bfloat16)}, tmp_path / "h.safetensors"
+    )
+    assert read_checkpoint(str(tmp_path / "h.safetensors"))["w"].tolist() == [1, 1]
+
+
+class Harmful:
+    def __reduce__(self) -> Any:
+        return sys.exit, (3,)
+
+
+def test_a_checkpoint_is_not_run(torch: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    torch.save({"weight": Harmful()}, path)
+    with pytest.raises(ca.ConvarithError, match=r"cannot read the weights of .*model.pt without running what it holds"):
+        read_checkpoint(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("none.pt", None, "there is no file .*none.pt"),
+        ("text.pt", b"hello", "cannot read the weights of"),
+        ("text.safetensors", b"hello", "cannot read .*text.safetensors"),
+    ],
+)
+@pytest.mark.usefixtures("torch")
+def test_a_file_that_is_no_checkpoint(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ca.ConvarithError, match=message):
+        read_checkpoint(str(tmp_path / name))
+
+
+def test_a_checkpoint_without_weights(torch: ModuleType, tmp_path: Path) -> None:
+    torch.save({"steps": torch.tensor(7)}, tmp_path / "m.pt")
+    with pytest.raises(ca.ConvarithError, match=r"holds no named weights: save a model's state_dict\(\)"):
+        read_checkpoint(str(tmp_path / "m.pt"))
+
+
+@pytest.mark.parametrize(
+    ("layer", "weight", "more", "message"),
+    [
+        ("ReLU()", [1], {}, "has no kernel"),
+        ("ConvTranspose1d(1, 1, 3)", [1, 2], {}, r"the weight has shape 1x1x2: ConvTranspose1d.* takes \(in, out/groups, 3\)"),
+        ("Conv1d(2, 1, 3)", [[[1, 2, 3]]], {}, r"takes \(out, in/groups, 3\)"),
+        ("ConvTranspose1d(1, 1, 3)", ["a"], {}, "no array of numbers"),
+        ("ConvTranspose1d(1, 1, 3)", [1, 2, 3], {"bias": [1]}, "the same for all phases: leave it out"),
+        ("ConvTranspose1d(1, 1, 3)", [1, 2, 3], {"channel_rms": [1, 2]}, "give one value a channel"),
+        ("Conv2d(1, 3, 1)", np.ones((3, 1, 1, 1)), {"shuffle": ca.PixelShuffle(upscale_factor=2)}, "takes 4 channels a pixel"),
+        ("Conv2d(1, 4, 1)", np.ones((4, 1, 1, 1)), {"shuffle": ca.PixelShuffle(upscale_factor=2), "bias": [1]}, "the bias has shape"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused(layer: str, weight: Any, more: dict[str, Any], message: str) -> None:
+    with pytest.raises(ca.ParameterError, match=message):
+        strength(ca.parse(layer), weight, **more)
+
+
+def test_a_network_alone_has_no_weights() -> None:
+    with pytest.raises(ca.ParameterError, match="no weights of its own: give its state_dict, or a module"):
+        strengths(ca.parse_network(MODEL))

@@ -1,0 +1,692 @@
+"""Overlap keeps these laws. The oracle is torch, run on ones, or a loop that hits every position one by one.
+
+Of one layer, with borders, dilation, output_padding, padding on two sides, in 1-D to 3-D:
+
+- The counts of a transposed convolution are torch's own layer on ones with ones for weights.
+- The counts of a convolution or pool are the gradient of its input, all windows summed, whatever the padding mode.
+- Even, holes and the period are exactly those of the counts of a large input; borders are as wide as told, no wider.
+- Fold and Unfold hit what torch's do; an average pool's shares are torch's gradient.
+- The map of all positions is the outer product.
+
+Of branches, beside what holds for a stack: they are even exactly when no weights of the branches would be uneven.
+
+Of a stack:
+
+- Counts are torch's; the pattern, its period and the verdict are those of the counts of a large input.
+- A frequency that is brought and not cured is in the Fourier transform of the pattern, and no other is.
+
+And for single ones: the facts of the lectures; what no pattern fits is refused with the remedy.
+"""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+from itertools import product
+from math import prod
+from types import ModuleType
+from typing import Any
+
+import pytest
+from support.random_windows import random_transposed
+
+import convarith as ca
+from convarith.checkerboards.overlap import Overlap, _flat
+from convarith.layers.base import Layer
+from convarith.layers.registry import build
+
+STACKS = 10
+"""One random stack for so many random layers: --random-overlaps 50000 tries 5000 stacks."""
+
+
+def hits(kernel: int, stride: int, dilation: int, inputs: int) -> list[int]:
+    """The whole output of a transposed convolution along one axis, one hit after the other."""
+    counts = [0] * (stride * (inputs - 1) + dilation * (kernel - 1) + 1)
+    for at, tap in product(range(inputs), range(kernel)):
+        counts[stride * at + dilation * tap] += 1
+    return counts
+
+
+def smallest_period(values: list[int]) -> int:
+    return next(step for step in range(1, len(values) + 1) if values[step:] == values[:-step])
+
+
+def random_reading(rng: random.Random, ndim: int) -> Layer:
+    def axes(low: int, high: int) -> Any:
+        return tuple(rng.randint(low, high) for _ in range(ndim))
+
+    kind = rng.choice(("conv", "conv", "pair", "avg", "max"))
+    given: dict[str, Any] = {"kernel_size": axes(1, 5), "stride": axes(1, 4), "ndim": ndim}
+    while True:
+        try:
+            if kind == "avg":
+                return ca.AvgPool(**given, padding=rng.randint(0, 2), ceil_mode=rng.random() < 0.5)
+            if kind == "max":
+                return ca.MaxPool(**given, padding=rng.randint(0, 2), dilation=axes(1, 3), ceil_mode=rng.random() < 0.5)
+            mode = "zeros" if kind == "pair" else rng.choice(("zeros", "zeros", "reflect", "replicate", "circular"))
+            pads: Any = tuple((rng.randint(0, 3), rng.randint(0, 3)) for _ in range(ndim))
+            return ca.Conv(
+                **given, dilation=axes(1, 3), padding=pads if kind == "pair" else axes(0, 3), padding_mode=mode
+            )
+        except ca.ParameterError:
+            given["kernel_size"] = axes(1, 5)
+
+
+def ones_through(torch: ModuleType, layers: tuple[Layer, ...], sizes: tuple[int, ...], channels: int = 1) -> Any:
+    """torch's layers, all their weights ones, on ones."""
+    values = torch.ones(1, channels, *sizes, dtype=torch.float64)
+    with torch.no_grad():
+        for layer in layers:
+            module = ca.pytorch.to_module(layer).double()
+            for name, parameter in module.named_parameters():
+                torch.nn.init.constant_(parameter, 0 if name == "bias" else 1)
+            values = module(values)
+    return values
+
+
+def outer(torch: ModuleType, found: Overlap) -> Any:
+    assert found.counts is not None
+    values = torch.ones((), dtype=torch.float64)
+    for counts in found.counts:
+        values = values[..., None] * torch.tensor(counts, dtype=torch.float64)
+    return values
+
+
+def windows(layer: Any, size: int, axis: int) -> list[int]:
+    """How many windows read each input along one axis, one after the other."""
+    (before, after), mode = layer.pads(axis), getattr(layer, "padding_mode", "zeros")
+    places: list[int | None] = list(range(size))
+    for at in range(1, before + 1):
+        places.insert(0, {"reflect": at, "replicate": 0, "circular": (-at) % size}.get(mode))
+    for at in range(after):
+        places.append({"reflect": size - 2 - at, "replicate": size - 1, "circular": at % size}.get(mode))
+    counts = [0] * size
+    kernel, stride, dilation = (layer.at(name, axis) for name in ("kernel_size", "stride", "dilation"))
+    outputs = layer.rules(layer.ndim)[axis](size)
+    for window, tap in product(range(outputs), range(kernel)):
+        at = window * stride + tap * dilation
+        place = places[at] if at < len(places) else None  # ceil_mode hangs over the end
+        if place is not None:
+            counts[place] += 1
+    return counts
+
+
+def test_counts_are_torchs(torch: ModuleType, random_overlaps: int) -> None:
+    rng, seen = random.Random(0), 0
+    while seen < random_overlaps:
+        ndim = rng.choice((1, 1, 2, 2, 3))
+        layer = random_transposed(rng, ndim)
+        sizes = tuple(rng.randint(1, {1: 20, 2: 8, 3: 4}[ndim]) for _ in range(ndim))
+        try:
+            layer.output_size(sizes)
+        except ca.ShapeError:
+            continue
+        found = ca.overlap(layer, sizes)
+        assert torch.equal(ones_through(torch, (layer,), sizes)[0, 0], outer(torch, found)), (layer, sizes)
+        seen += 1
+
+
+def test_max_min_and_single_counts_are_those_of_the_outer_product(torch: ModuleType) -> None:
+    rng = random.Random(1)
+    for _ in range(100):
+        layer = random_transposed(rng, 2)
+        sizes = (rng.randint(11, 15), rng.randint(11, 15))
+        found = ca.overlap(layer, sizes)
+        values = outer(torch, found)
+        place = tuple(rng.randrange(size) for size in values.shape)
+        assert (found.max, found.min, found.count(place)) == (values.max(), values.min(), values[place])
+        assert found.side == "output"
+
+
+def test_windows_that_read_an_input(random_overlaps: int) -> None:
+    rng, seen = random.Random(2), 0
+    while seen < random_overlaps:
+        ndim = rng.choice((1, 1, 2, 3))
+        layer: Any = random_reading(rng, ndim)
+        sizes = tuple(rng.randint(1, 20) for _ in range(ndim))
+        try:
+            layer.output_size(sizes)
+        except ca.ShapeError:
+            continue
+        found = ca.overlap(layer, sizes)
+        assert found.side == "gradient"
+        expected = tuple(tuple(windows(layer, size, axis)) for axis, size in enumerate(sizes))
+        assert found.counts == expected, (layer, sizes)
+        assert found.missed == tuple(tuple(at for at, count in enumerate(axis) if not count) for axis in expected)
+        seen += 1
+
+
+def test_the_gradient_of_a_convolution_is_torchs(torch: ModuleType) -> None:
+    rng, seen = random.Random(3), 0
+    while seen < 200:
+        conv: Any = random_reading(rng, 2)
+        if conv.kind != "conv" or any(before != after for before, after in map(conv.pads, range(2))):
+            continue
+        conv = ca.parse(
+            str(
+                ca.Conv(
+                    **{
+                        name: getattr(conv, name)
+                        for name in ("kernel_size", "stride", "padding", "dilation", "padding_mode", "ndim")
+                    },
+                    in_channels=1,
+                    out_channels=1,
+                )
+            )
+        )
+        sizes = (rng.randint(4, 15), rng.randint(4, 15))
+        values = torch.ones(1, 1, *sizes, dtype=torch.float64, requires_grad=True)
+        module = ca.pytorch.to_module(conv).double()
+        torch.nn.init.ones_(module.weight)
+        try:
+            conv.output_size(sizes)
+        except ca.ShapeError:
+            continue
+        module(values).sum().backward()
+        assert torch.equal(values.grad[0, 0], outer(torch, ca.overlap(conv, sizes))), (conv, sizes)
+        seen += 1
+
+
+@pytest.mark.parametrize("dilation", range(1, 7))
+def test_even_holes_period_and_border_are_exact(dilation: int) -> None:
+    for kernel, stride in product(range(1, 10), range(1, 9)):
+        inputs = 2 * kernel * dilation + 6 * stride
+        counts = hits(kernel, stride, dilation, inputs)
+        reach = dilation * (kernel - 1)
+        inside = counts[reach : stride * (inputs - 1) + 1]
+        for padding in range(4):
+            found = ca.overlap(ca.ConvTranspose(kernel_size=kernel, stride=stride, dilation=dilation, padding=padding))
+            assert found.uniform == (len(set(inside)) == 1)
+            assert found.holes == (0 in inside)
+            assert found.hole_fraction == 1 - Fraction(sum(map(bool, found.interior[0])), found.period[0])
+            period = smallest_period(inside)
+            assert found.period == (period,)
+            ((left, right),), (pattern,) = found.border, found.interior
+            shown = counts[padding : len(counts) - padding]
+            differ = [at for at, count in enumerate(shown) if count != pattern[at % period]]
+            lefts, rights = (
+                [at for at in differ if at < len(shown) // 2],
+                [at for at in differ if at >= len(shown) // 2],
+            )
+            assert left == (lefts[-1] + 1 if lefts else 0)
+            assert right == (len(shown) - rights[0] if rights else 0)
+
+
+def test_the_border_of_a_given_input_is_exact(random_overlaps: int) -> None:
+    rng, seen = random.Random(4), 0
+    while seen < random_overlaps:
+        layer: Any = random_transposed(rng, 1) if rng.random() < 0.5 else random_reading(rng, 1)
+        found = ca.overlap(layer, 60 + rng.randint(0, 9))
+        assert found.counts is not None
+        counts, (left, right), pattern = found.counts[0], found.border[0], found.interior[0]
+        differ = [at for at, count in enumerate(counts) if count != pattern[at % len(pattern)]]
+        half = len(counts) // 2
+        assert left == max((at + 1 for at in differ if at < half), default=0), layer
+        assert right == max((len(counts) - at for at in differ if at >= half), default=0), layer
+        seen += 1
+
+
+# Blocks and pools ----------------------------------------------------------------------------------------------------
+
+
+def random_blocks(rng: random.Random) -> dict[str, Any]:
+    return {
+        "kernel_size": (rng.randint(1, 4), rng.randint(1, 4)), "stride": (rng.randint(1, 4), rng.randint(1, 4)),
+        "dilation": (rng.randint(1, 2), rng.randint(1, 2)), "padding": (rng.randint(0, 2), rng.randint(0, 2)),
+    }  # fmt: skip
+
+
+def test_fold_and_unfold_are_torchs(torch: ModuleType, random_overlaps: int) -> None:
+    rng, seen = random.Random(8), 0
+    while seen < random_overlaps // 10:
+        given, size = random_blocks(rng), (rng.randint(1, 14), rng.randint(1, 14))
+        try:
+            fold, unfold = ca.Fold(output_size=size, **given), ca.Unfold(**given)
+            unfold.output_size(size)
+        except ca.ShapeError:
+            continue
+        taps = given["kernel_size"][0] * given["kernel_size"][1]
+        ones = torch.ones(1, taps, fold.columns, dtype=torch.float64)
+        expected = torch.nn.functional.fold(ones, size, **given)[0, 0]
+        found = ca.overlap(fold)
+        assert torch.equal(outer(torch, found), expected)
+        assert found.side == "output"
+        assert ca.overlap(unfold, size).counts == found.counts == ca.overlap(fold, fold.columns).counts
+        assert ca.overlap(unfold).side == "gradient"
+        for (left, right), pattern, counts in zip(found.border, found.interior, found.counts or (), strict=True):
+            assert all(counts[at] == pattern[at % len(pattern)] for at in range(left, len(counts) - right))
+        columns = ca.Network.chain([ca.parse("Linear(2, 2)"), fold, ca.PixelShuffle(upscale_factor=1)])
+        assert ca.overlap(columns, 1).counts == found.counts
+        seen += 1
+
+
+def test_fold_refuses_other_columns() -> None:
+    with pytest.raises(ca.ShapeError, match="needs 16 columns, got 15"):
+        ca.overlap(ca.Fold(output_size=(5, 6), kernel_size=(2, 3)), 15)
+
+
+@pytest.mark.parametrize("kind", ["AvgPool", "AdaptiveAvgPool"])
+def test_shares_are_torchs_gradient_of_an_average(kind: str, torch: ModuleType, random_overlaps: int) -> None:
+    rng, seen = random.Random(9), 0
+    while seen < random_overlaps // 10:
+        size = (rng.randint(1, 9), rng.randint(1, 9))
+        try:
+            if kind == "AvgPool":
+                kernel = (rng.randint(1, 4), rng.randint(1, 4))
+                pool: Any = ca.AvgPool(
+                    kernel_size=kernel, stride=(rng.randint(1, 4), rng.randint(1, 4)), ceil_mode=rng.random() < 0.5,
+                    padding=tuple(rng.randint(0, each // 2) for each in kernel), count_include_pad=rng.random() < 0.5,
+                    divisor_override=rng.choice((None, None, 5)), ndim=2,
+                )  # fmt: skip
+            else:
+                pool = ca.AdaptiveAvgPool(output_size=(rng.randint(1, 6), rng.choice((None, 2, 3))), ndim=2)
+            pool.output_size(size)
+        except ca.ConvarithError:
+            continue
+        values = torch.ones(1, 1, *size, dtype=torch.float64, requires_grad=True)
+        ca.pytorch.to_module(pool)(values).sum().backward()
+        found = ca.overlap(pool, size)
+        rows, columns = (torch.tensor([float(each) for each in axis]) for axis in found.shares or ())
+        assert torch.allclose(torch.outer(rows, columns).double(), values.grad[0, 0], atol=1e-6), (pool, size)
+        assert outer(torch, found).bool().equal(values.grad[0, 0] > 0)
+        seen += 1
+
+
+def test_an_adaptive_pool_is_even_where_one_size_divides_the_other_at_least() -> None:
+    for size in range(1, 30):
+        for output in range(1, 12):
+            found = ca.overlap(ca.AdaptiveMaxPool(output_size=output), size)
+            ((pattern,), (counts,)) = found.interior, found.counts or ()
+            assert found.uniform == (len(set(counts)) == 1)
+            assert found.uniform or (size % output and output % size)
+            assert found.period == (smallest_period(list(counts)),) or size % found.period[0] == 0
+            assert all(counts[at] == pattern[at % len(pattern)] for at in range(size))
+            assert not found.holes
+
+
+def test_the_expected_gradient_of_a_max_pool() -> None:
+    assert ca.overlap(ca.MaxPool(kernel_size=3, stride=2), 5).shares == (
+        (Fraction(1, 3), Fraction(1, 3), Fraction(2, 3), Fraction(1, 3), Fraction(1, 3)),
+    )
+    assert ca.overlap(ca.MaxPool(kernel_size=2), None).shares is None
+
+
+def test_pixel_unshuffle_is_a_permutation() -> None:
+    found = ca.overlap(ca.PixelUnshuffle(downscale_factor=3), 6)
+    assert (found.side, found.uniform, found.counts) == ("gradient", True, ((1,) * 6,) * 2)
+
+
+def test_the_map_is_the_outer_product(torch: ModuleType) -> None:
+    rng = random.Random(10)
+    for ndim in (1, 2, 3):
+        found = ca.overlap(random_transposed(rng, ndim), (12,) * ndim)
+        values = found.map()
+        assert torch.equal(torch.from_numpy(values).double(), outer(torch, found))
+        assert values.max() == found.max
+    assert ca.overlap(ca.ConvTranspose(kernel_size=600), 700).map().max() == 600
+
+
+# Stacks --------------------------------------------------------------------------------------------------------------
+
+
+def random_stack(rng: random.Random) -> tuple[Layer, ...]:
+    """A chain in 1-D that upsamples."""
+    layers: list[Layer] = []
+    for _ in range(rng.randint(1, 4)):
+        kind = rng.choice(("up", "up", "up", "conv", "nearest", "pad", "relu", "conv"))
+        if kind == "up":
+            layer: Layer = random_transposed(rng, 1)
+            while layer.at("stride", 0) > 3 or layer.at("padding", 0) > 2:  # type: ignore[attr-defined]
+                layer = random_transposed(rng, 1)
+        elif kind == "nearest":
+            layer = ca.Upsample(scale_factor=rng.randint(1, 3))
+        elif kind == "pad":
+            mode = rng.choice(("ZeroPad1d", "ReplicationPad1d", "ReflectionPad1d", "CircularPad1d"))
+            layer = build(mode, {"padding": (rng.randint(0, 2), rng.randint(0, 2))})
+        elif kind == "relu":
+            layer = ca.Elementwise("ReLU")
+        else:
+            mode = rng.choice(("zeros", "zeros", "reflect", "replicate", "circular"))
+            layer = ca.Conv(
+                in_channels=1, out_channels=1, kernel_size=rng.randint(1, 5), dilation=rng.randint(1, 2),
+                padding=rng.randint(0, 2), padding_mode=mode, bias=False, ndim=1,
+            )  # fmt: skip
+        layers.append(layer)
+    return tuple(layers)
+
+
+def test_stacks_are_torchs(torch: ModuleType, random_overlaps: int) -> None:
+    rng, seen = random.Random(6), 0
+    while seen < random_overlaps // STACKS:
+        layers = random_stack(rng)
+        net = ca.Network.chain(layers)
+        if all(layer.kind in ("relu", "elementwise", "pad", "conv") for layer in layers):
+            continue
+        found = ca.overlap(net)
+        (left, right), (pattern,) = found.border[0], found.interior
+        for size in (rng.randint(1, 12), 90):
+            try:
+                expected = [round(value) for value in ones_through(torch, layers, (size,))[0, 0].tolist()]
+            except RuntimeError:
+                with pytest.raises(ca.ShapeError):
+                    ca.overlap(net, size)
+                continue
+            assert ca.overlap(net, size).counts == (tuple(expected),), (net, size)
+        differ = [at for at, count in enumerate(expected) if count != pattern[at % len(pattern)]]
+        half = len(expected) // 2
+        assert left == max((at + 1 for at in differ if at < half), default=0), net
+        assert right == max((len(expected) - at for at in differ if at >= half), default=0), net
+        inside = expected[left : len(expected) - right]
+        assert found.period == (smallest_period(inside),)
+        assert found.uniform == (len(set(inside)) == 1)
+        assert found.holes == (0 in inside)
+        phases = prod(int(layer.factor_at(0)) if layer.kind == "upsample" else layer.at("stride", 0)  # type: ignore[attr-defined, misc]
+                      for layer in layers if layer.kind in ("upsample", "conv-transpose"))  # fmt: skip
+        whole = torch.tensor([pattern[at % len(pattern)] for at in range(phases)], dtype=torch.float64)
+        spectrum = torch.fft.rfft(whole).abs() > 1e-6
+        there = {Fraction(number, phases) for number in range(1, phases // 2 + 1) if spectrum[number]}
+        assert there == {each.cycles for each in found.frequencies[0] if each.cured_by is None}
+        if rng.random() < 0.3:
+            for repair in found.repairs:
+                assert repair.node in {node.name for node in net.nodes}
+        seen += 1
+
+
+def test_the_gradient_of_a_stack_is_torchs(torch: ModuleType, random_overlaps: int) -> None:
+    rng, seen = random.Random(7), 0
+    while seen < random_overlaps // STACKS // 2:
+        layers = [
+            ca.Conv(
+                in_channels=1, out_channels=1, kernel_size=rng.randint(1, 4), stride=rng.randint(1, 3), ndim=1,
+                padding=rng.randint(0, 1), dilation=rng.randint(1, 2), bias=False,
+                padding_mode=rng.choice(("zeros", "reflect", "circular")),
+            ) for _ in range(rng.randint(1, 3))
+        ]  # fmt: skip
+        net, size = ca.Network.chain([*layers, ca.Flatten()]), rng.randint(1, 60)
+        try:
+            found = ca.overlap(net, size)
+        except ca.ShapeError:
+            continue
+        values = torch.ones(1, 1, size, dtype=torch.float64, requires_grad=True)
+        output = values
+        for layer in layers:
+            module = ca.pytorch.to_module(layer).double()
+            torch.nn.init.ones_(module.weight)
+            output = module(output)
+        output.sum().backward()
+        assert found.side == "gradient"
+        assert found.counts == (tuple(map(round, values.grad[0, 0].tolist())),), (net, size)
+        seen += 1
+
+
+# Branches ------------------------------------------------------------------------------------------------------------
+
+
+def random_branches(rng: random.Random) -> str:
+    """A decoder in 1-D whose maps of one size meet: a map and up to three ways on from it, again and again."""
+    lines, name = [], "input"
+    for number in range(rng.randint(1, 3)):
+        stride = rng.choice((1, 2, 2, 3))
+        ways = []
+        for way in range(rng.randint(1, 3)):
+            padding = rng.randint(0, 2)
+            if stride > 1 and rng.random() < 0.2:
+                lines.append(f"u{number}{way}: Upsample(scale_factor={stride})({name})")
+            else:
+                kernel = stride + 2 * padding
+                lines.append(
+                    f"u{number}{way}: ConvTranspose1d(1, 1, {kernel}, stride={stride}, padding={padding}, bias=False)({name})"
+                )
+            ways.append(f"u{number}{way}")
+        if rng.random() < 0.5 and stride == 1:
+            ways.append(name)
+        lines.append(f"a{number}: Add()({', '.join(ways)})")
+        name = f"a{number}"
+        if rng.random() < 0.5:
+            kernel = rng.choice((1, 2, 3))
+            lines.append(f"c{number}: Conv1d(1, 1, {kernel}, padding='same', bias=False)({name})")
+            name = f"c{number}"
+    return "; ".join(lines)
+
+
+def ones_through_nodes(torch: ModuleType, net: ca.Network, values: Any) -> Any:
+    """torch's modules, all their weights ones, node by node."""
+    known = {"input": values}
+    for node in net.nodes:
+        reads = [known[name] for name in node.inputs]
+        if node.layer.kind in ("add", "concat"):
+            known[node.name] = torch.stack(reads).sum(0)  # a Concat's channels are summed by what reads them
+            continue
+        module = ca.pytorch.to_module(node.layer).double()
+        for parameter in module.parameters():
+            torch.nn.init.ones_(parameter)
+        known[node.name] = module(reads[0])
+    return known[net.nodes[-1].name]
+
+
+def test_branches_are_torchs(torch: ModuleType, random_overlaps: int) -> None:
+    rng, seen = random.Random(11), 0
+    while seen < random_overlaps // STACKS:
+        net = ca.parse_network(random_branches(rng))
+        if all(node.layer.kind in ("conv", "add") for node in net.nodes):
+            continue
+        size = rng.choice((1, 7, 60))
+        with torch.no_grad():
+            expected = ones_through_nodes(torch, net, torch.ones(1, 1, size, dtype=torch.float64))[0, 0]
+        found = ca.overlap(net, size)
+        counts = tuple(map(round, expected.tolist()))
+        assert found.counts == (counts,), net
+        ((left, right),), (pattern,) = found.border, found.interior
+        if size == 60:
+            assert all(counts[at] == pattern[at % len(pattern)] for at in range(left, len(counts) - right)), net
+            inside = list(counts[left : len(counts) - right])
+            assert found.period[0] % smallest_period(inside) == 0
+        seen += 1
+
+
+def test_the_axes_of_branches_are_torchs(torch: ModuleType) -> None:
+    """In 2-D the counts of branches are sums of products, not products of sums."""
+    rng, seen, sums = random.Random(13), 0, 0
+    while seen < 60:
+        text = random_branches(rng).replace("1d", "2d").replace("padding='same'", "padding=1")
+        net = ca.parse_network(text)
+        if all(node.layer.kind in ("conv", "add") for node in net.nodes):
+            continue
+        size = (rng.randint(1, 6), rng.randint(1, 6))
+        with torch.no_grad():
+            expected = ones_through_nodes(torch, net, torch.ones(1, 1, *size, dtype=torch.float64))[0, 0]
+        found = ca.overlap(net, size)
+        assert found.grid() == found.map().tolist() == expected.round().long().tolist()
+        assert (found.max, found.min) == (expected.max(), expected.min())
+        place = tuple(rng.randrange(each) for each in expected.shape)
+        assert found.count(place) == expected[place]
+        large = ca.overlap(net, (24, 24))
+        (top, bottom), (left, right) = large.border
+        values = large.map()
+        inside = values[top : len(values) - bottom, left : values.shape[1] - right]
+        assert large.holes == (not inside.all())
+        assert large.hole_fraction == Fraction(
+            sum(each == 0 for each in _flat(large.grid(inside=True))), prod(large.period)
+        )
+        if not large.holes:
+            assert large.contrast == Fraction(int(inside.max()), int(inside.min()))
+        assert ca.overlap(net).count((top, left)) == values[top, left]
+        seen, sums = seen + 1, sums + (not found.separable)
+    assert sums > 20
+
+
+def test_branches_are_even_exactly_when_random_weights_are(torch: ModuleType) -> None:
+    """Kernels of random numbers whose phases are equal where the layer is even: what is left is the union's."""
+    rng, seen = random.Random(12), 0
+    torch.manual_seed(0)
+    while seen < 150:
+        net = ca.parse_network(random_branches(rng))
+        if all(node.layer.kind in ("conv", "add") for node in net.nodes):
+            continue
+        found = ca.overlap(net)
+        known = {"input": torch.ones(1, 1, 60, dtype=torch.float64)}
+        for node in net.nodes:  # each layer's ones, times a number of its own: no branch cancels another
+            reads = [known[name] for name in node.inputs]
+            if node.layer.kind == "add":
+                known[node.name] = torch.stack(reads).sum(0)
+                continue
+            module = ca.pytorch.to_module(node.layer).double()
+            for parameter in module.parameters():
+                torch.nn.init.ones_(parameter)
+            known[node.name] = module(reads[0]).detach() * (0.5 + torch.rand(()))
+        (left, right), output = found.border[0], known[net.nodes[-1].name][0, 0]
+        inside = output[left : len(output) - right]
+        assert found.uniform == bool((inside.max() - inside.min()) < 1e-9 * inside.max()), net
+        seen += 1
+
+
+RESNET = """
+c1: Conv1d(1, 1, 3, stride=2, padding=1, bias=False)
+c2: Conv1d(1, 1, 3, padding=1, bias=False)
+short: Conv1d(1, 1, 1, stride=2, bias=False)(input)
+sum: Add()(c2, short)
+c3: Conv1d(1, 1, 3, padding=1, bias=False)
+last: Add()(c3, sum)
+"""
+
+
+@pytest.mark.parametrize("size", [1, 2, 9, 16, 61])
+def test_the_gradient_of_branches_is_torchs(size: int, torch: ModuleType) -> None:
+    net = ca.parse_network(RESNET)
+    values = torch.ones(1, 1, size, dtype=torch.float64, requires_grad=True)
+    ones_through_nodes(torch, net, values).sum().backward()
+    assert ca.overlap(net, size).counts == (tuple(map(round, values.grad[0, 0].tolist())),)
+    assert ca.overlap(net).side == "gradient"
+
+
+UNET = """
+down1: Conv2d(1, 8, 3, padding=1)
+pool1: MaxPool2d(2)
+down2: Conv2d(8, 16, 3, padding=1)
+pool2: MaxPool2d(2)
+bottom: Conv2d(16, 16, 3, padding=1)
+up2: ConvTranspose2d(16, 16, {}, stride=2, padding={})
+join2: Concat()(up2, down2)
+conv2: Conv2d(32, 8, 3, padding=1)
+up1: ConvTranspose2d(8, 8, 2, stride=2)
+join1: Concat()(up1, down1)
+conv1: Conv2d(16, 1, 3, padding=1)
+"""
+
+
+def test_a_unet_names_the_layer_that_brings_it() -> None:
+    assert ca.overlap(ca.parse_network(UNET.format(4, 1))).uniform
+    found = ca.overlap(ca.parse_network(UNET.format("3, output_padding=1", 1)))
+    assert found.side == "output"
+    assert not found.uniform
+    assert found.period == (4, 4)
+    assert {(each.brought_by, each.cured_by) for axis in found.frequencies for each in axis} == {("up2", None)}
+    assert {repair.node for repair in found.repairs} == {"up2"}
+    ((left, right), _), counts = (
+        found.border,
+        ca.overlap(ca.parse_network(UNET.format("3, output_padding=1", 1)), 64).counts,
+    )
+    assert counts is not None
+    assert all(counts[0][at] == found.interior[0][at % 4] for at in range(left, 64 - right))
+
+
+def test_a_unet_whose_skips_are_matched() -> None:
+    matched = UNET.format(4, 1).replace(
+        "join1: Concat()(up1, down1)", "fit: MatchSize()(up1, down1); join1: Concat()(fit, down1)"
+    )
+    net = ca.parse_network(matched)
+    assert ca.overlap(net).uniform
+    assert ca.overlap(net, 16).counts is not None
+    with pytest.raises(ca.ShapeError, match=r"fit.*meets 12x12 and 13x13: how it matches them is not known"):
+        ca.overlap(net, 13)
+
+
+# Single facts --------------------------------------------------------------------------------------------------------
+
+
+def test_the_facts_of_the_lectures() -> None:
+    assert not ca.overlap(ca.ConvTranspose(kernel_size=4, stride=3)).uniform
+    assert all(
+        ca.overlap(ca.ConvTranspose(kernel_size=k * s, stride=s)).uniform for k in range(1, 5) for s in range(1, 6)
+    )
+    twice = "ConvTranspose2d(1, 1, 3, stride=2); " * 2
+    assert ca.overlap(ca.parse_network(twice)).contrast == 9
+    assert ca.overlap(ca.parse_network(twice * 2)).contrast == 64
+    assert ca.overlap(ca.parse("Conv2d(1, 1, 1, stride=2)")).hole_fraction == Fraction(3, 4)
+    assert not ca.overlap(ca.PixelShuffle(upscale_factor=3)).frequencies[0]
+    assert ca.overlap(ca.ZeroInsert(stride=2, ndim=1), 3).counts == ((1, 0, 1, 0, 1, 0),)
+
+
+def test_the_order_matters() -> None:
+    first, then = ca.ConvTranspose(kernel_size=3, stride=2), ca.ConvTranspose(kernel_size=4, stride=2)
+    cured = ca.overlap(ca.Network.chain([first, then]))
+    assert cured.uniform
+    assert cured.period == (1,)
+    assert cured.why == "layer 0 brings 1/4 cycles a position, which layer 1 cures"
+    assert cured.repairs == []
+    left = ca.overlap(ca.Network.chain([then, first]))
+    assert sorted(left.interior[0]) == [2, 4]
+    assert left.why == "layer 1 brings 1/2 cycles a position, which stays"
+    assert {repair.node for repair in left.repairs} == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("layer", "why"),
+    [
+        ("ConvTranspose1d(1, 1, 4, stride=2)", "stride 2 divides kernel_size 4"),
+        ("ConvTranspose1d(1, 1, 4, stride=2, dilation=3)",
+         "stride 2 divides kernel_size 4 and has no factor in common with dilation 3"),
+        ("ConvTranspose1d(1, 1, 3)", "stride 1 hits every output equally often"),
+        ("ConvTranspose1d(1, 1, 4, stride=3)", "stride 3 does not divide kernel_size 4: counts of 1 and 2"),
+        ("ConvTranspose1d(1, 1, 2, stride=2, dilation=2)", "dilation 2 and stride 2 share the factor 2: 1 output in 2 is hit"),
+        ("Conv1d(1, 1, 1, stride=2)", "kernel_size 1 is less than stride 2: inputs between are never hit"),
+        ("ConvTranspose2d(1, 1, (4, 3), stride=2)",
+         "axis 0: stride 2 divides kernel_size 4; axis 1: stride 2 does not divide kernel_size 3: counts of 1 and 2"),
+    ],
+)  # fmt: skip
+def test_the_reason(layer: str, why: str) -> None:
+    assert ca.overlap(ca.parse(layer)).why == why
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Linear(2, 3)", "Linear.* hits no fixed pattern of positions: ask for a transposed convolution"),
+        ("Upsample(scale_factor=2, mode='bilinear')", "hits no fixed pattern"),
+        ("Upsample(scale_factor=1.5)", "hits no fixed pattern"),
+        ("Upsample(size=7)", "hits no fixed pattern"),
+    ],
+)
+def test_a_layer_without_a_pattern_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ca.ParameterError, match=message):
+        ca.overlap(ca.parse(text), 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: ReLU(); b: Tanh()(input); Add()(a, b)", "no layer at its end that upsamples, and none at its start"),
+        (
+            "Conv2d(1, 1, 3); ConvTranspose2d(1, 1, 3, 2); a: MaxPool2d(2); b: Tanh(); Add()(a, b)",
+            "upsamples in front of",
+        ),
+        ("up: ConvTranspose2d(1, 1, 3, stride=2); MaxPool2d(2)", r"up .* upsamples in front of .*MaxPool2d"),
+        ("Linear(2, 3)", "no layer at its end that upsamples"),
+        ("ConvTranspose1d(1, 1, 3, stride=70000)", "multiply to 70000: at most 65536 are followed"),
+    ],
+)
+def test_a_network_without_a_pattern_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ca.ParameterError, match=message):
+        ca.overlap(ca.parse_network(text))
+
+
+def test_sizes_and_positions_are_checked() -> None:
+    layer = ca.parse("ConvTranspose2d(1, 1, 3, stride=2)")
+    with pytest.raises(ca.ShapeError, match="lies outside of 9x9"):
+        ca.overlap(layer, 4).count((9, 0))
+    with pytest.raises(ca.ShapeError, match="has 1 numbers: give 2"):
+        ca.overlap(layer).count(0)
+    with pytest.raises(ca.ShapeError, match="has 3 numbers: give 2"):
+        ca.overlap(ca.Network.chain([layer]), (4, 4, 4))
+    with pytest.raises(ca.ShapeError, match="2 spatial axes"):
+        ca.overlap(layer, (4, 4, 4))

@@ -1,0 +1,327 @@
+"""Networks keep these laws.
+
+- Shapes of random chains equal torch's on the CPU, refusals included.
+- A size map equals the layer-by-layer sizes for every input size up to 300, refusals included, branches included.
+- Its minimum, its inverse and the sizes that come back equal what a scan finds.
+- What a layer answers is what its rules, asked one by one, answer.
+- The text of a network reads back to the same network; the three forms of text say the same.
+- What cannot be is refused with the layer, its place in the text, and the nearest input that works.
+- Ten thousand layers, and a text of megabytes, are no trouble.
+"""
+
+import random
+from math import prod
+from types import ModuleType
+
+import pytest
+from support.random_networks import random_layer, random_network, random_shape
+
+import convarith as ca
+from convarith.layers.base import SpatialLayer
+from convarith.pytorch import to_module
+
+MOST_VALUES = 300_000
+SIZES = range(301)
+
+
+def torch_shape(torch: ModuleType, net: ca.Network, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """torch's output shape of a chain, None where torch refuses."""
+    values = torch.zeros(shape, dtype=torch.float64)
+    try:
+        with torch.no_grad():
+            for node in net.nodes:
+                values = to_module(node.layer).double().eval()(values)
+    except (RuntimeError, ValueError, TypeError, NotImplementedError, IndexError):
+        return None
+    return tuple(values.shape)
+
+
+def stays_small(net: ca.Network, shape: tuple[int, ...]) -> bool:
+    for node in net.nodes:
+        try:
+            shape = node.layer.output_shape(shape)
+        except ca.ConvarithError:
+            return True
+        if prod(shape) > MOST_VALUES:
+            return False
+    return True
+
+
+def our_shape(net: ca.Network, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    try:
+        return net.output_shape(shape, batched=True)
+    except ca.ShapeError:
+        return None
+
+
+def test_random_chains_have_the_shapes_of_torch(torch: ModuleType, random_networks: int) -> None:
+    rng = random.Random(1)
+    accepted = refused = 0
+    for _ in range(random_networks):
+        net, ndim, channels = random_network(rng)
+        shape = random_shape(rng, ndim, channels)
+        if stays_small(net, shape):
+            theirs = torch_shape(torch, net, shape)
+            assert our_shape(net, shape) == theirs, f"{net}\non {shape}"
+            accepted, refused = accepted + (theirs is not None), refused + (theirs is None)
+    assert min(accepted, refused) > random_networks // 10
+
+
+def test_the_loop_over_floors_equals_the_rules() -> None:
+    rng = random.Random(5)
+    checked = 0
+    for _ in range(2_000):
+        ndim = rng.choice((1, 2, 3))
+        layer, _ = random_layer(rng, ndim, 4)
+        sizes = tuple(rng.randint(0, 30) for _ in range(ndim))
+        if not isinstance(layer, SpatialLayer):
+            continue
+        expected = [rule(size) for rule, size in zip(layer.rules(ndim), sizes, strict=True)]
+        try:
+            output: tuple[int, ...] | None = layer.output_size(sizes)
+        except ca.ShapeError:
+            output = None
+        if None in expected:
+            assert output is None
+        elif output is not None or layer.kind != "pad":  # a reflection that leaves nothing is refused as a whole
+            assert output == tuple(expected)
+            checked += 1
+    assert checked > 1_000
+
+
+def size_at(net: ca.Network, axis: int, ndim: int, size: int) -> int | None:
+    """One axis followed node by node; None where a layer refuses or branches do not meet."""
+    sizes: dict[str, int] = {"input": size}
+    for node in net.nodes:
+        given = {sizes[name] for name in node.inputs}
+        if len(given) > 1:
+            return None
+        result: int | None = given.pop()
+        if isinstance(node.layer, SpatialLayer):
+            result = node.layer.rules(ndim)[axis](result)  # type: ignore[arg-type]
+        if result is None:
+            return None
+        sizes[node.name] = result
+    return sizes[net.nodes[-1].name]
+
+
+@pytest.mark.parametrize("branches", [False, True])
+def test_size_maps_equal_the_sizes_layer_by_layer(branches: bool, random_networks: int) -> None:
+    np = pytest.importorskip("numpy")
+    rng = random.Random(2)
+    finite = endless = 0
+    for _ in range(random_networks):
+        net, ndim, _ = random_network(rng, branches)
+        axis = rng.randrange(ndim)
+        scanned = [size_at(net, axis, ndim, size) for size in SIZES]
+        try:
+            sizes = net.size_map(axis)
+        except ca.ShapeError:
+            assert not any(size is not None for size in scanned), str(net)
+            continue
+        assert [sizes(size) for size in SIZES] == scanned, f"{net}\naxis {axis}: {sizes.formula()} on {sizes.domain}"
+        assert sizes.sizes(np.arange(len(SIZES))).tolist() == [-1 if size is None else size for size in scanned]
+        taken = [size for size, result in enumerate(scanned) if result is not None]
+        assert sizes.minimum == (taken[0] if taken else sizes.minimum)
+        assert sizes.minimum is None or taken or sizes.minimum > SIZES[-1]
+        assert {size for size in SIZES if size in sizes.comes_back} == {size for size in taken if scanned[size] == size}
+        if taken:
+            wanted = scanned[rng.choice(taken)]
+            assert wanted is not None
+            inputs = sizes.inputs_for(wanted)
+            assert {size for size in SIZES if size in inputs} == {size for size in taken if scanned[size] == wanted}
+        finite, endless = finite + (not sizes.domain.endless), endless + sizes.domain.endless
+    assert endless > random_networks // 3
+
+
+def test_a_factor_without_a_closed_form_is_looked_up() -> None:
+    net = ca.parse_network("Conv2d(1, 1, 3, stride=2); Upsample(scale_factor=1.7); PixelUnshuffle(2)")
+    sizes = net.size_map(0)
+    assert not sizes.exact
+    assert sizes.cycle is None
+    assert [sizes(size) for size in SIZES] == [size_at(net, 0, 2, size) for size in SIZES]
+    assert [size for size in SIZES if size in sizes.comes_back] == [
+        size for size in SIZES if size_at(net, 0, 2, size) == size
+    ]
+    assert ca.parse_network("Upsample(scale_factor=1.5); MaxPool2d(2)").size_map(0).cycle == (4, 3)
+
+
+def test_the_cycle_repeats_and_huge_sizes_are_exact() -> None:
+    rng = random.Random(3)
+    for _ in range(200):
+        net, ndim, _ = random_network(rng)
+        try:
+            sizes = net.size_map(0)
+        except ca.ShapeError:
+            continue
+        if sizes.cycle is None:
+            continue
+        period, rise = sizes.cycle
+        start = 10**18 + rng.randrange(1000)
+        assert sizes.follow(start + period) == sizes.follow(start) + rise
+        assert sizes(start) == size_at(net, 0, ndim, start)
+
+
+def test_text_reads_back_to_the_same_network() -> None:
+    rng = random.Random(4)
+    for _ in range(200):
+        net, _, _ = random_network(rng, branches=True)
+        assert ca.parse_network(str(net)) == net
+
+
+PRINTED = """
+Sequential(
+  (0): Sequential(
+    (0): Conv2d(1, 8, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1))
+    (1): ReLU(inplace=True)
+  )
+  (1): Conv2d(8, 8, kernel_size=(3, 3), stride=(1, 1))
+)
+"""
+CODE = """
+nn.Sequential(
+    nn.Sequential(
+        nn.Conv2d(1, 8, 3, stride=2, padding=1),  # half the size
+        nn.ReLU(inplace=True),
+    ),
+    nn.Conv2d(8, 8, 3),
+)
+"""
+LINES = """
+0.0: Conv2d(1, 8, 3, stride=2, padding=1)   # half the size
+0.1: ReLU(inplace=True)
+1: Conv2d(8, 8, 3)
+"""
+
+
+def test_the_three_forms_of_text_say_the_same() -> None:
+    printed, code, lines = map(ca.parse_network, (PRINTED, CODE, LINES))
+    assert printed == lines == code
+    assert not printed.remarks
+
+
+def test_a_print_of_torch_reads_as_the_module(torch: ModuleType) -> None:
+    nn = torch.nn
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding="same"), nn.BatchNorm2d(4), nn.LeakyReLU(0.2), nn.MaxPool2d(2),
+        nn.Sequential(*[nn.Conv2d(4, 4, 3, padding=1) for _ in range(3)]),
+        nn.Upsample(scale_factor=2.0, mode="bilinear"),
+        nn.ModuleList([nn.Conv2d(4, 4, 1) for _ in range(3)])[0], nn.Flatten(), nn.Linear(4 * 28 * 28, 10),
+    )  # fmt: skip
+    net = ca.parse_network(repr(model))
+    assert net.output_shape((1, 28, 28)) == tuple(model(torch.zeros(1, 1, 28, 28)).shape[1:])
+    assert net.parameter_count == sum(each.numel() for each in model.parameters())
+    assert [node.name for node in net.nodes] == [
+        name for name, module in model.named_modules() if not list(module.children())
+    ]
+
+
+def test_equal_members_are_written_out(torch: ModuleType) -> None:
+    blocks = torch.nn.ModuleList(torch.nn.Sequential(torch.nn.Conv2d(2, 2, 3), torch.nn.ReLU()) for _ in range(4))
+    assert "4 x" in repr(blocks)
+    net = ca.parse_network(repr(blocks))
+    assert [node.name for node in net.nodes] == [f"{block}.{part}" for block in range(4) for part in range(2)]
+    assert net.output_shape((2, 20, 20)) == (2, 12, 12)
+    single = ca.parse_network(repr(torch.nn.ModuleList(torch.nn.Conv2d(2, 2, 3) for _ in range(3))))
+    assert [node.name for node in single.nodes] == ["0", "1", "2"]
+
+
+def test_unet_skips_meet_for_multiples_of_their_stride() -> None:
+    net = ca.parse_network("""
+        enc1: Conv2d(1, 8, 3, padding=1)
+        pool1: MaxPool2d(2)
+        enc2: Conv2d(8, 16, 3, padding=1)
+        pool2: MaxPool2d(2)
+        mid: Conv2d(16, 16, 3, padding=1)
+        up2: ConvTranspose2d(16, 16, 2, stride=2)
+        cat2: Concat()(up2, enc2)
+        dec2: Conv2d(32, 8, 3, padding=1)
+        up1: ConvTranspose2d(8, 8, 2, stride=2)
+        cat1: Concat()(up1, enc1)
+        dec1: Conv2d(16, 1, 3, padding=1)
+    """)
+    sizes = net.size_map(0)
+    assert sizes.domain.words("H") == "H = 0 (mod 4), H >= 4"
+    assert sizes.comes_back == sizes.domain
+    assert [node for node, _ in net.sizes.bounds[0]][-1] in ("cat1", "cat2")
+    assert net.output_shape((1, 28, 36)) == (1, 28, 36)
+    with pytest.raises(
+        ca.ShapeError, match=r"cat[12] \(line \d+, column 15\): .*the nearest input that works has axis 0: 28 or 32"
+    ):
+        net.output_shape((1, 30, 32))
+
+
+def test_a_flatten_ties_the_axes_together() -> None:
+    net = ca.parse_network("Conv2d(1, 8, 3); Flatten(); Linear(5408, 10)")
+    sizes = net.size_map(0)
+    assert (sizes.minimum, sizes.domain.words("H"), sizes.ends_at) == (28, "H = 28", "1")
+    assert net.size_map(0, (1, 28, 15)).domain.words("H") == "H = 54"
+    assert net.output_shape((1, 54, 15)) == (10,)
+    with pytest.raises(ca.ShapeError, match=r"2 .*Linear expects 5408 features in the last axis, got 5616"):
+        net.output_shape((1, 29, 28))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: ReLU()(b); b: ReLU()(a)", "read each other in a circle: a -> b -> a"),
+        ("a: ReLU(); b: ReLU()(c)", r"b \(line 1, column 15\): its input 'c' is unknown"),
+        ("a: ReLU(); a: ReLU()", "the name 'a' is used twice"),
+        ("Conv2d(1, 8, 3)\nfoo(3)", "line 2, column 1: unknown layer 'foo'"),
+        ("Conv2d(1, 8, 3)\n  Conv2d(8, 8, 3, strid=2)", "line 2, column 19: Conv2d has no parameter 'strid'"),
+        ("Net(\n  (0): Conv2d(1, 8, 3)\n  (1): Conv2d(1, 8, 0)\n)", "line 3, column 8: kernel_size is 0"),
+        ("Net(\n  (0): Conv2d(1, 8, 3)\n", r"'\)' is missing"),
+        ("Net(\n  (0): Conv2d(1, 8, 3)\n)\n)", "line 4, column 1: this '\\)' closes nothing"),
+        ("Net(\n  (0): Conv2d(1, 8, 3)\n)\nNet(\n)", "line 4, column 1: the model has ended"),
+        ("", "there is no layer in this text"),
+        ("# nothing\n;;\n", "there is no layer in this text"),
+        ("ReLU()(3 + 4)", "line 1, column 8: a layer reads from names"),
+        ("a:", "names no layer"),
+    ],
+)
+def test_what_is_no_network_is_refused_in_one_line(text: str, message: str) -> None:
+    with pytest.raises(ca.ConvarithError, match=message) as caught:
+        ca.parse_network(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_layer_that_refuses_is_named() -> None:
+    net = ca.parse_network("Conv2d(1, 8, 3, stride=2)\nMaxPool2d(2)\nConv2d(8, 8, 5)")
+    message = (
+        r"2 \(line 3, column 1\): Conv2d\(8, 8, 5\) got 8x4x6: .*axis 0 of 4x6: the kernel spans 5 .*; "
+        r"the nearest input that works has axis 0: 21"
+    )
+    with pytest.raises(ca.ShapeError, match=message):
+        net.output_shape((1, 18, 28))
+    with pytest.raises(ca.ShapeError, match="the network takes 3 sizes, channels first, or 4 with a batch: got 2"):
+        net.output_shape((28, 28))
+
+
+def test_branches_that_cannot_meet() -> None:
+    net = ca.parse_network("a: Conv2d(1, 8, 3); b: Conv2d(1, 8, 5)(input); Add()(a, b)")
+    assert not net.size_map(0).domain
+    with pytest.raises(ca.ShapeError, match="cannot join 1x8x26x26 and 1x8x24x24: axis 2 has 26 against 24"):
+        net.output_shape((1, 28, 28))
+
+
+def test_ten_thousand_layers() -> None:
+    net = ca.parse_network("\n".join(["Conv2d(1, 1, 3, padding=1)", "ReLU()"] * 5_000))
+    assert net.output_shape((1, 64, 64)) == (1, 64, 64)
+    assert net.size_map(0).formula("H") == "H"
+    assert net.trace((1, 64, 64)).rows[-1].receptive_field == (10_001, 10_001)
+
+
+def test_a_text_of_megabytes() -> None:
+    inner = "\n".join(f"  ({number}): Conv2d(8, 8, kernel_size=(3, 3), padding=(1, 1))" for number in range(40_000))
+    net = ca.parse_network(f"Sequential(\n{inner}\n)")
+    assert len(net.nodes) == 40_000
+    assert net.output_shape((8, 9, 9)) == (8, 9, 9)
+
+
+def test_open_layers_and_dense_networks() -> None:
+    dense = ca.parse_network("Flatten(); Linear(784, 5); ReLU(); Linear(5, 784); Unflatten(1, (1, 28, 28))")
+    assert dense.output_shape((1, 28, 28)) == (1, 28, 28)
+    assert dense.output_shape((128, 1, 28, 28)) == (128, 1, 28, 28)
+    generator = ca.parse_network("Linear(100, 4096); Unflatten(1, (256, 4, 4)); ConvTranspose2d(256, 3, 4, 2, 1)")
+    assert generator.output_shape((100,)) == (3, 8, 8)
+    assert generator.output_shape((16, 100)) == (16, 3, 8, 8)
