@@ -13,7 +13,7 @@ from convarith.layers.base import Layer, SpatialLayer
 from convarith.layers.registry import class_of_kind
 from convarith.layers.window import WindowLayer
 from convarith.sizes.normalise import integer, nearest, shape_of, times
-from convarith.sizes.rules import is_even
+from convarith.sizes.rules import hits_evenly
 from convarith.sizes.sets import SizeRange
 
 SOLVABLE = ("conv", "conv-transpose", "max-pool", "avg-pool", "lp-pool", "max-unpool")
@@ -209,7 +209,9 @@ def _even(layer: SpatialLayer) -> bool:
     axes = range(layer.ndim or 1)
     dilated = hasattr(layer, "dilation")
     return all(
-        is_even(layer.at("kernel_size", axis), layer.at("stride", axis), layer.at("dilation", axis) if dilated else 1)
+        hits_evenly(
+            layer.at("kernel_size", axis), layer.at("stride", axis), layer.at("dilation", axis) if dilated else 1
+        )
         for axis in axes
     )
 

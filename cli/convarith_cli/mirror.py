@@ -37,7 +37,7 @@ def mirror(
     ],
     upsample: Annotated[
         str,
-        typer.Option(metavar="WAY", help="How sizes grow: transposed, resize, pixelshuffle or unpool."),
+        typer.Option(metavar="WAY", help="How sizes grow: transposed, resize, pixel-shuffle or unpool."),
     ] = "transposed",
     even: Annotated[bool, typer.Option("--even", help="The nearest kernels that leave no checkerboard.")] = False,
     any_size: Annotated[
@@ -170,7 +170,7 @@ def _data(decoder: Decoder, report: Report, written: str, trial: Trial | None) -
             {"name": each.name, "layer": str(each.layer), "axes": list(each.axes), "even": str(each.remedy)}
             for each in report.checkerboards
         ],
-        "params": report.parameters,
+        "parameters": report.parameters,
         "cost_of_even": report.cost_of_even,
         "remarks": list(report.remarks),
         "code": written,

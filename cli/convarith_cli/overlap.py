@@ -129,13 +129,13 @@ def _title(found: Overlap) -> str:
     subject = found.subject
     count = len(subject.nodes) if isinstance(subject, Network) else 0
     name = f"{count} layer{'s' if count != 1 else ''}" if isinstance(subject, Network) else str(subject)
-    verdict = "even" if found.uniform else "uneven"
+    verdict = "even" if found.even else "uneven"
     if found.side == "gradient":
         verdict += " gradient"
     if found.hole_fraction:
         what = "inputs get no gradient" if found.side == "gradient" else "outputs are never hit"
         return f"{verdict}: {name}, {found.hole_fraction} of the {what}"
-    return f"{verdict}: {name}" if found.uniform else f"{verdict}: {name}, contrast {_against(found.contrast)}"
+    return f"{verdict}: {name}" if found.even else f"{verdict}: {name}, contrast {_against(found.contrast)}"
 
 
 def _against(contrast: Fraction | None) -> str:
@@ -172,7 +172,7 @@ def _map(found: Overlap) -> list[Block]:
     head = (
         f"How often each of the {size} {what}s is hit:" if small else f"How often the {what}s inside are hit, {size}:"
     )
-    if not small and found.uniform:
+    if not small and found.even:
         head = f"Every {what} inside is hit equally often:"
     if len(axes) == 2:
         rows = [line[:WIDEST] for line in found.grid(inside=not small)[:WIDEST]]
@@ -273,7 +273,7 @@ def _data(found: Overlap, sizes: Sequence[int] | None, ranking: Ranking | None) 
         "subject": str(found.subject),
         "side": found.side,
         "input_size": None if sizes is None else list(sizes),
-        "uniform": found.uniform,
+        "even": found.even,
         "why": found.why,
         "counts": None if found.counts is None else [list(counts) for counts in found.counts],
         "interior": [list(counts) for counts in found.interior],

@@ -169,10 +169,10 @@ def whole_shape(layer: Layer, sizes: tuple[int, ...] | None) -> Answer:
         "back": [],
     }
     try:
-        data["params"] = layer.parameter_count
+        data["parameters"] = layer.parameter_count
         facts.append(("parameters", f"{layer.parameter_count:,}"))
     except ConvarithError:
-        data["params"] = None
+        data["parameters"] = None
     title = str(layer) if sizes is None or output is None else f"{layer}: {times(sizes)} -> {times(output)}"
     return Answer(data, [title, Facts(facts)])
 

@@ -53,7 +53,7 @@ def trace(
     data: dict[str, Any] = {
         "input": None if shape is None else list(shape),
         "output": None if table is None else list(table.output),
-        "params": table.params if table else _parameters(question),
+        "parameters": table.parameters if table else _parameters(question),
         "macs": None if table is None else table.macs,
         "layers": [] if table is None else [_layer(row) for row in table.rows],
         "size_map": [
@@ -156,7 +156,7 @@ def _table(table: Trace) -> Table:
         ]
         rows.append((
             row.name, str(row.layer), times(row.output), _each(fields), _each(map(_number, row.jump)),
-            _each(map(_number, row.start)), "" if row.params is None else f"{row.params:,}", f"{row.macs:,}",
+            _each(map(_number, row.start)), "" if row.parameters is None else f"{row.parameters:,}", f"{row.macs:,}",
         ))  # fmt: skip
     return Table(columns, rows, numbers=columns[3:])
 
@@ -184,7 +184,7 @@ def _layer(row: Row) -> dict[str, Any]:
         "jump": [_json_number(value) for value in row.jump],
         "start": [_json_number(value) for value in row.start],
         "alignment": [_json_number(value) for value in row.alignment],
-        "params": row.params,
+        "parameters": row.parameters,
         "macs": row.macs,
     }
 

@@ -20,7 +20,7 @@ from convarith.layers.base import Layer, SpatialLayer
 from convarith.layers.window import WindowLayer
 from convarith.networks.network import Network
 from convarith.sizes.normalise import shape_of, times
-from convarith.sizes.rules import is_even
+from convarith.sizes.rules import hits_evenly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,9 +56,9 @@ class Scatter(NamedTuple):
     given: tuple[int, int] | None = None
 
     @property
-    def is_even(self) -> bool:
+    def even(self) -> bool:
         """Is every inner position hit equally often?"""
-        return is_even(self.kernel, self.stride, self.dilation)
+        return hits_evenly(self.kernel, self.stride, self.dilation)
 
     @property
     def holes(self) -> bool:
@@ -125,7 +125,7 @@ class Scatter(NamedTuple):
         common = gcd(dilation, stride)
         if stride == 1:
             return f"stride 1 hits every {noun} equally often"
-        if self.is_even:
+        if self.even:
             apart = "" if dilation == 1 else f" and has no factor in common with dilation {dilation}"
             return f"stride {stride} divides kernel_size {kernel}{apart}"
         reasons = []
@@ -246,9 +246,9 @@ class Overlap:
         return tuple(axis.period for axis in self.axes)
 
     @cached_property
-    def uniform(self) -> bool:
+    def even(self) -> bool:
         """Is every position that the border does not reach hit equally often, in a network along every path?"""
-        return all(axis.is_even for axis in self.axes)
+        return all(axis.even for axis in self.axes)
 
     @cached_property
     def holes(self) -> bool:
@@ -369,7 +369,7 @@ class Overlap:
         ...     print(repair.name, *repair.layers)
         even ConvTranspose2d(8, 4, 4, stride=2, padding=1)
         resize Upsample(scale_factor=2.0) Conv2d(8, 4, 3, padding=1)
-        pixel shuffle Conv2d(8, 16, 3, padding=1) PixelShuffle(2)
+        pixel-shuffle Conv2d(8, 16, 3, padding=1) PixelShuffle(2)
         """
         from convarith.checkerboards.repairs import repairs_of
 
@@ -428,7 +428,7 @@ def overlap(subject: Layer | Network, input_size: int | Sequence[int] | None = N
 
     >>> import convarith as ca
     >>> found = ca.overlap(ca.ConvTranspose(kernel_size=3, stride=2))
-    >>> found.uniform, found.interior, found.period
+    >>> found.even, found.interior, found.period
     (False, ((2, 1),), (2,))
     >>> ca.overlap(ca.ConvTranspose(kernel_size=4, stride=2, padding=1), 4).counts
     ((1, 2, 2, 2, 2, 2, 2, 1),)

@@ -21,7 +21,7 @@ class Adaptive(NamedTuple):
         inputs, outputs: i and o.
 
     >>> axis = Adaptive(inputs=7, outputs=3)
-    >>> axis.counts, axis.is_even, Adaptive(inputs=6, outputs=3).counts
+    >>> axis.counts, axis.even, Adaptive(inputs=6, outputs=3).counts
     ((1, 1, 2, 1, 2, 1, 1), False, (1, 1, 1, 1, 1, 1))
     """
 
@@ -56,7 +56,7 @@ class Adaptive(NamedTuple):
         return len(self.interior)
 
     @property
-    def is_even(self) -> bool:
+    def even(self) -> bool:
         """Does every input lie in as many windows as the others?"""
         return self.period == 1
 
@@ -74,7 +74,7 @@ class Adaptive(NamedTuple):
         """Whether the windows share positions."""
         if not self.outputs:
             return f"no window reads the {noun}s"
-        if self.is_even:
+        if self.even:
             return f"every {noun} lies in {self.interior[0]} of the {self.outputs} windows"
         return f"{self.outputs} windows do not divide {self.inputs} {noun}s: they share some"
 

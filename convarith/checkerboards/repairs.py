@@ -18,14 +18,14 @@ from convarith.layers.padding import Pad
 from convarith.layers.pooling import AvgPool, MaxPool, _Pool
 from convarith.layers.resampling import PixelShuffle, Upsample, ZeroInsert
 from convarith.sizes.normalise import Ints, collapse
-from convarith.sizes.rules import is_even
+from convarith.sizes.rules import hits_evenly
 
 
 class Repair(NamedTuple):
     """Layers that take an uneven layer's place: the same output size for every input size, and even.
 
     Attributes:
-        name: 'even', 'resize', 'pixel shuffle', 'average' or 'nearest'.
+        name: 'even', 'resize', 'pixel-shuffle', 'average' or 'nearest'.
         layers: what to put in its place, in order.
         text: what it is, for people.
         node: the layer it replaces, where a network was asked about.
@@ -53,7 +53,7 @@ def repairs_of(layer: Layer) -> list[Repair]:
     """
     if layer.kind not in (*READING, "conv-transpose", "zero-insert"):
         return []
-    if all(scatter_of(layer, axis).is_even for axis in range(layer.ndim or 1)):
+    if all(scatter_of(layer, axis).even for axis in range(layer.ndim or 1)):
         return []
     found: list[tuple[str, tuple[Layer, ...] | None, str]] = []
     if isinstance(layer, ConvTranspose):
@@ -61,7 +61,7 @@ def repairs_of(layer: Layer) -> list[Repair]:
             ("even", (even(layer),), "the nearest kernel that the stride divides, of the same output size"),
             ("resize", _resized(layer), "nearest neighbours, then a convolution: even for any weights"),
             (
-                "pixel shuffle", _shuffled(layer),
+                "pixel-shuffle", _shuffled(layer),
                 "a convolution to sub-pixels; begin with equal weights for all sub-pixels of a channel (ICNR)",
             ),
         ]  # fmt: skip
@@ -212,7 +212,7 @@ def _even_conv(layer: Conv) -> tuple[Layer, ...] | None:
     for axis in range(layer.ndim or 1):
         kernel, stride, dilation = (layer.at(name, axis) for name in ("kernel_size", "stride", "dilation"))
         before, after = layer.pads(axis)
-        if not is_even(kernel, stride, dilation):
+        if not hits_evenly(kernel, stride, dilation):
             span = layer.span(axis)
             kernel, dilation = even_window(kernel, stride, dilation)
             more = dilation * (kernel - 1) + 1 - span

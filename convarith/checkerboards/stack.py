@@ -126,7 +126,7 @@ class Stack(NamedTuple):
         sample: such sizes of an input that is large enough to tell the border; not needed with one source.
 
     >>> twice = Stack((Step(Move("a", 3, 2), (~0,)), Step(Move("b", 4, 2), (0,))))
-    >>> twice.is_even, [(str(each.cycles), each.brought_by, each.cured_by) for each in twice.frequencies]
+    >>> twice.even, [(str(each.cycles), each.brought_by, each.cured_by) for each in twice.frequencies]
     (True, [('1/4', 'a', 'b')])
     """
 
@@ -165,7 +165,7 @@ class Stack(NamedTuple):
         return [each for each in self.frequencies if each.cured_by is None]
 
     @property
-    def is_even(self) -> bool:
+    def even(self) -> bool:
         """Is every inner position hit equally often: does a layer cancel every frequency?"""
         return not self._left
 

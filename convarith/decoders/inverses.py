@@ -22,9 +22,9 @@ from convarith.layers.reshaping import GLU, Flatten, Linear, Narrow, Permute, Un
 from convarith.layers.unpooling import MaxUnpool
 from convarith.layers.window import WindowLayer
 from convarith.sizes.normalise import times
-from convarith.sizes.rules import is_even
+from convarith.sizes.rules import hits_evenly
 
-STRATEGIES = ("transposed", "resize", "pixelshuffle", "unpool")
+STRATEGIES = ("transposed", "resize", "pixel-shuffle", "unpool")
 """How sizes grow: transposed convolutions; interpolation and a convolution; sub-pixels; the indices of max pools."""
 
 
@@ -69,7 +69,7 @@ def _window(stage: Stage, layer: Any, upsample: str, even: bool) -> Way:
     largest = tuple(each.last or size for each, size in zip(layer.inputs_for(stage.after[1:]), sizes, strict=True))
     strides = [layer.at("stride", axis) for axis in range(len(sizes))]
     strided = any(stride > 1 for stride in strides)
-    sub_pixels = upsample == "pixelshuffle" and strided
+    sub_pixels = upsample == "pixel-shuffle" and strided
     one_factor = len(sizes) == 2 and len(set(strides)) == 1
 
     def make(target: tuple[int, ...]) -> tuple[Layer, ...]:
@@ -287,7 +287,7 @@ def uneven_axes(layer: Layer) -> list[int]:
     if not isinstance(layer, ConvTranspose):
         return []
     names = ("kernel_size", "stride", "dilation")
-    return [axis for axis in range(layer.ndim or 1) if not is_even(*(layer.at(name, axis) for name in names))]
+    return [axis for axis in range(layer.ndim or 1) if not hits_evenly(*(layer.at(name, axis) for name in names))]
 
 
 def plain_unpool(stage: Stage) -> MaxUnpool | None:

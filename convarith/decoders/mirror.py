@@ -97,7 +97,7 @@ def mirror(
         network: the encoder.
         input_shape: (C, *spatial), without a batch.
         upsample: 'transposed' convolutions with the encoder's own parameters; 'resize', interpolation and a
-            convolution; 'pixelshuffle', sub-pixels; 'unpool', the indices of the encoder's max pools.
+            convolution; 'pixel-shuffle', sub-pixels; 'unpool', the indices of the encoder's max pools.
         even: transposed convolutions take the nearest kernel that leaves no checkerboard.
         any_size: the decoder follows the encoder's sizes, so that every legal input comes back.
         skips: a U-Net: where the encoder halves its maps, they are joined to the decoder's. Sizes follow, too.

@@ -10,7 +10,7 @@ from convarith.errors import ParameterError, ShapeError
 from convarith.layers.base import Layer
 from convarith.layers.window import PADDING_MODES, Padding, WindowLayer, window_too_large
 from convarith.sizes.normalise import Ints, integer, nearest, side, spread
-from convarith.sizes.rules import AxisRule, FloorRule, is_even
+from convarith.sizes.rules import AxisRule, FloorRule, hits_evenly
 
 
 class ConvolutionLayer(WindowLayer):
@@ -350,7 +350,7 @@ def transposed(layer: WindowLayer, input_size: int | Sequence[int], evenly: bool
         kernel, stride, dilation = (layer.at(name, axis) for name in ("kernel_size", "stride", "dilation"))
         before, after = layer.pads(axis)
         sides = before, after - left
-        if evenly and not is_even(kernel, stride, dilation):
+        if evenly and not hits_evenly(kernel, stride, dilation):
             span = layer.span(axis)
             kernel, dilation = even_window(kernel, stride, dilation)
             total = sum(sides) + dilation * (kernel - 1) + 1 - span
@@ -411,7 +411,7 @@ def even(layer: ConvTranspose) -> ConvTranspose:
     for axis in range(layer.ndim or 1):
         names = ("kernel_size", "stride", "dilation", "padding", "output_padding")
         kernel, stride, dilation, padding, extra = (layer.at(name, axis) for name in names)
-        if not is_even(kernel, stride, dilation):
+        if not hits_evenly(kernel, stride, dilation):
             span = layer.span(axis)
             kernel, dilation = even_window(kernel, stride, dilation, extra)
             total = 2 * padding - extra + dilation * (kernel - 1) + 1 - span

@@ -24,7 +24,7 @@ class Row(NamedTuple):
         jump: input positions from one output to the next, along each axis.
         start: the centre of the first output's field, along each axis, in input positions from 0.
         alignment: how far the grid of all centres is off the input's middle, along each axis; 0 is centred.
-        params: trainable numbers, None while channels are open.
+        parameters: trainable numbers, None while channels are open.
         macs: multiply-accumulates for this input.
     """
 
@@ -37,7 +37,7 @@ class Row(NamedTuple):
     jump: tuple[Fraction | None, ...]
     start: tuple[Fraction | None, ...]
     alignment: tuple[Fraction | None, ...]
-    params: int | None
+    parameters: int | None
     macs: int
 
 
@@ -53,9 +53,9 @@ class Trace(NamedTuple):
         return self.rows[-1].output if self.rows else self.input
 
     @property
-    def params(self) -> int | None:
+    def parameters(self) -> int | None:
         """All trainable numbers, None while some channels are open."""
-        counts = [row.params for row in self.rows]
+        counts = [row.parameters for row in self.rows]
         return None if None in counts else sum(count for count in counts if count is not None)
 
     @property
@@ -159,9 +159,9 @@ def _row(
     node: Node, fields: Fields, sizes: tuple[int, ...], output: tuple[int, ...], counts: tuple[int, ...], macs: int
 ) -> Row:  # fmt: skip
     try:
-        params = node.layer.parameter_count
+        parameters = node.layer.parameter_count
     except ParameterError:
-        params = None
+        parameters = None
     return Row(
         name=node.name,
         layer=node.layer,
@@ -175,7 +175,7 @@ def _row(
             _alignment(field, count, size)
             for field, count, size in zip(fields, counts, (*sizes, *(0,) * len(output)), strict=False)
         ),
-        params=params,
+        parameters=parameters,
         macs=macs,
     )
 

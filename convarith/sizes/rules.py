@@ -184,12 +184,12 @@ def with_constant(text: str, constant: int) -> str:
     return f"{text} {'+' if constant > 0 else '-'} {abs(constant)}"
 
 
-def is_even(kernel_size: int, stride: int, dilation: int = 1) -> bool:
+def hits_evenly(kernel_size: int, stride: int, dilation: int = 1) -> bool:
     """Does a transposed convolution hit every inner output position equally often (no checkerboard)?
 
     Exactly when gcd(dilation, stride) = 1 and the stride divides the kernel size; at stride 1 always.
 
-    >>> is_even(4, 2), is_even(3, 2), is_even(4, 2, dilation=2)
+    >>> hits_evenly(4, 2), hits_evenly(3, 2), hits_evenly(4, 2, dilation=2)
     (True, False, False)
     """
     return gcd(dilation, stride) == 1 and kernel_size % stride == 0

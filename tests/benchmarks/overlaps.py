@@ -41,7 +41,7 @@ def convolved() -> Callable[[], object]:
 def verdict() -> Callable[[], object]:
     """Even or not, from the parameters alone."""
     layer = ca.parse(UP)
-    return lambda: ca.overlap(layer).uniform
+    return lambda: ca.overlap(layer).even
 
 
 def small() -> Callable[[], object]:
@@ -66,7 +66,7 @@ def comparisons() -> list[Comparison]:
         Comparison("overlap-counts", Side("ca.overlap of 4096x4096", counted), brute, at_least=10),
         Comparison("overlap-map", Side("the same, .map() of it", mapped), brute, at_least=10),
         Comparison(
-            "overlap-verdict", Side("ca.overlap(layer).uniform", verdict), Side("conv_transpose2d of 4x4", small),
+            "overlap-verdict", Side("ca.overlap(layer).even", verdict), Side("conv_transpose2d of 4x4", small),
             at_least=1, calls=200,
         ),
     ]  # fmt: skip

@@ -30,7 +30,7 @@ CALLS: dict[str, list[str]] = {
     "mirror-any-size": ["mirror", POOLS, "-i", "3x29x40", "--any-size"],
     "mirror-unpool": ["mirror", POOLS, "-i", "3x29x40", "--upsample", "unpool"],
     "mirror-resize": ["mirror", POOLS, "-i", "3x29x40", "--upsample", "resize"],
-    "mirror-pixelshuffle": ["mirror", POOLS, "-i", "3x29x40", "--upsample", "pixelshuffle"],
+    "mirror-pixel-shuffle": ["mirror", POOLS, "-i", "3x29x40", "--upsample", "pixel-shuffle"],
     "mirror-skips": ["mirror", POOLS, "-i", "3x29x40", "--skips"],
     "mirror-dense": ["mirror", DENSE, "-i", "1x28x28"],
     "mirror-markdown": ["mirror", ENCODER, "-i", "1x28x28", "--markdown"],
@@ -56,7 +56,7 @@ def test_json_is_a_document_of_the_schema(name: str, cli: Cli, torch: ModuleType
     names: dict[str, Any] = {}
     exec(document["code"], names)
     decoder = names["Decoder"]()
-    assert sum(parameter.numel() for parameter in decoder.parameters()) == document["params"]
+    assert sum(parameter.numel() for parameter in decoder.parameters()) == document["parameters"]
 
 
 def test_the_code_is_written_whole(cli: Cli, tmp_path: Path, torch: ModuleType) -> None:

@@ -81,7 +81,7 @@ def test_json_is_a_document_of_the_schema(name: str, cli: Cli) -> None:
 
 def test_the_schema_demands_what_is_promised() -> None:
     Draft202012Validator.check_schema(SCHEMA.schema)
-    assert {"counts", "interior", "period", "uniform", "holes", "border", "repairs"} <= set(SCHEMA.schema["required"])
+    assert {"counts", "interior", "period", "even", "holes", "border", "repairs"} <= set(SCHEMA.schema["required"])
 
 
 def test_the_first_line_is_the_verdict(cli: Cli) -> None:

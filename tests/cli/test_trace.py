@@ -61,7 +61,7 @@ def test_json_is_a_document_of_the_schema(call: list[str], cli: Cli) -> None:
     document = json.loads(result.out)
     SCHEMA.validate(document)
     net = ca.parse_network(Path(call[1]).read_text() if call[1] == AUTOENCODER else call[1])
-    assert document["params"] == net.parameter_count
+    assert document["parameters"] == net.parameter_count
     if document["input"] is not None:
         assert document["output"] == list(net.output_shape(document["input"]))
         assert document["macs"] == sum(row["macs"] for row in document["layers"]) == net.macs(document["input"])

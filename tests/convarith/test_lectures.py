@@ -26,7 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import convarith as ca
-from convarith.sizes.rules import is_even
+from convarith.sizes.rules import hits_evenly
 
 Shape = tuple[int, ...]
 
@@ -301,7 +301,7 @@ def test_sutd_formula_of_a_deconvolution(
 
 @pytest.mark.parametrize(("kernel", "stride", "even"), [(4, 3, False), (2, 2, True), (4, 2, True), (3, 2, False)])
 def test_chequered_boards(kernel: int, stride: int, even: bool) -> None:
-    assert is_even(kernel, stride) is even
+    assert hits_evenly(kernel, stride) is even
 
 
 @given(small)

@@ -25,7 +25,7 @@ from support.strategies import size_calls, sizes
 
 import convarith as ca
 from convarith.layers.base import SpatialLayer
-from convarith.sizes.rules import is_even
+from convarith.sizes.rules import hits_evenly
 from convarith.solving import BOUNDS, SOLVABLE, Solution, solve
 
 PARAMETERS = {
@@ -166,7 +166,7 @@ def is_even_inside(torch: ModuleType, kernel: int, stride: int, dilation: int) -
 
 def test_even_is_even_in_torch(torch: ModuleType) -> None:
     table = {(k, s, d): is_even_inside(torch, k, s, d) for k, s, d in product(range(1, 10), range(1, 7), range(1, 5))}
-    assert {numbers: is_even(*numbers) for numbers in table} == table
+    assert {numbers: hits_evenly(*numbers) for numbers in table} == table
     assert len(set(table.values())) == 2
 
 

@@ -21,7 +21,7 @@ CHOICES = {
     "likelihood": ("gaussian", "laplace", "bernoulli", "categorical"),
     "schedule": ("constant", "cosine"),
     "precision": ("auto", "fp32", "bf16"),
-    "upsample": ("transposed", "resize", "pixelshuffle", "unpool"),
+    "upsample": ("transposed", "resize", "pixel-shuffle", "unpool"),
 }
 
 
@@ -42,7 +42,7 @@ class Settings:
         final: the decoder's last activation, by torch's name; '' for none.
         mean, deviation: of the training pixels: the layers get them less the mean, over the deviation, and give them
             back so, but for logits.
-        upsample: how the mirrored decoder grows back: transposed, resize or pixelshuffle.
+        upsample: how the mirrored decoder grows back: transposed, resize or pixel-shuffle.
         likelihood: gaussian (half the squared error), laplace (the absolute error), bernoulli or categorical
             (cross-entropy); the loss is the sum over pixels in nats, the mean over images.
         variational: does the encoder give a distribution, with `beta` as the weight of its KL?

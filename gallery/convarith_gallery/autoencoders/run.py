@@ -110,7 +110,7 @@ def versions() -> dict[str, str]:
 def layer_table(model: Autoencoder | Restorer) -> list[dict[str, Any]]:
     """The model's layers: name, layer, output, params, macs."""
     return [
-        {"name": row.name, "layer": str(row.layer), "output": times(row.output[1:]), "params": row.params}
+        {"name": row.name, "layer": str(row.layer), "output": times(row.output[1:]), "parameters": row.parameters}
         | {"macs": row.macs}
         for row in model.trace().rows
     ]

@@ -55,8 +55,8 @@ def hourglass(network: Network, input_shape: Sequence[int], bare: bool = False) 
         previous = {2 * at: bar}
         x += column
     counted = f"{len(trace.rows)} layers, {trace.macs:,} multiply-accumulates"
-    if trace.params is not None:
-        counted = f"{len(trace.rows)} layers, {trace.params:,} parameters, {trace.macs:,} multiply-accumulates"
+    if trace.parameters is not None:
+        counted = f"{len(trace.rows)} layers, {trace.parameters:,} parameters, {trace.macs:,} multiply-accumulates"
     captions = tuple(
         f"{name}{':' if at else ''} {times(shape)}" for at, (name, shape) in enumerate(zip(names, shapes, strict=True))
     )

@@ -54,7 +54,7 @@ def figure_of(found: Overlap) -> Figure:
 def _title(found: Overlap) -> str:
     subject = found.subject
     name = f"a network of {len(subject.nodes)} layers" if isinstance(subject, Network) else str(subject)
-    return f"{'Even' if found.uniform else 'Uneven'}: {name}"
+    return f"{'Even' if found.even else 'Uneven'}: {name}"
 
 
 def _shown(found: Overlap) -> Any:

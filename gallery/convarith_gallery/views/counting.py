@@ -49,7 +49,7 @@ def tell(subject: Subject) -> Story:
         links = tuple((Area.at(inputs.place(source)), area) for area in landed)
         caption = f"input {position(source, 1)} hits {len(hit)} output{'s' if len(hit) != 1 else ''}"
         steps.append(Step(marks, keeps, caption, links))
-    verdict = ("even" if found.uniform else "uneven") + f": {found.why}"
+    verdict = ("even" if found.even else "uneven") + f": {found.why}"
     contrast = f"inside, the most hit output is hit {found.contrast} times as often as the least"
     remarks = (verdict, contrast) if found.contrast not in (None, 1) else (verdict,)
     groups = {

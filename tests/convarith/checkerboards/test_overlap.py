@@ -196,7 +196,7 @@ def test_even_holes_period_and_border_are_exact(dilation: int) -> None:
         inside = counts[reach : stride * (inputs - 1) + 1]
         for padding in range(4):
             found = ca.overlap(ca.ConvTranspose(kernel_size=kernel, stride=stride, dilation=dilation, padding=padding))
-            assert found.uniform == (len(set(inside)) == 1)
+            assert found.even == (len(set(inside)) == 1)
             assert found.holes == (0 in inside)
             assert found.hole_fraction == 1 - Fraction(sum(map(bool, found.interior[0])), found.period[0])
             period = smallest_period(inside)
@@ -297,8 +297,8 @@ def test_an_adaptive_pool_is_even_where_one_size_divides_the_other_at_least() ->
         for output in range(1, 12):
             found = ca.overlap(ca.AdaptiveMaxPool(output_size=output), size)
             ((pattern,), (counts,)) = found.interior, found.counts or ()
-            assert found.uniform == (len(set(counts)) == 1)
-            assert found.uniform or (size % output and output % size)
+            assert found.even == (len(set(counts)) == 1)
+            assert found.even or (size % output and output % size)
             assert found.period == (smallest_period(list(counts)),) or size % found.period[0] == 0
             assert all(counts[at] == pattern[at % len(pattern)] for at in range(size))
             assert not found.holes
@@ -313,7 +313,7 @@ def test_the_expected_gradient_of_a_max_pool() -> None:
 
 def test_pixel_unshuffle_is_a_permutation() -> None:
     found = ca.overlap(ca.PixelUnshuffle(downscale_factor=3), 6)
-    assert (found.side, found.uniform, found.counts) == ("gradient", True, ((1,) * 6,) * 2)
+    assert (found.side, found.even, found.counts) == ("gradient", True, ((1,) * 6,) * 2)
 
 
 def test_the_map_is_the_outer_product(torch: ModuleType) -> None:
@@ -378,7 +378,7 @@ def test_stacks_are_torchs(torch: ModuleType, random_overlaps: int) -> None:
         assert right == max((len(expected) - at for at in differ if at >= half), default=0), net
         inside = expected[left : len(expected) - right]
         assert found.period == (smallest_period(inside),)
-        assert found.uniform == (len(set(inside)) == 1)
+        assert found.even == (len(set(inside)) == 1)
         assert found.holes == (0 in inside)
         phases = prod(int(layer.factor_at(0)) if layer.kind == "upsample" else layer.at("stride", 0)  # type: ignore[attr-defined, misc]
                       for layer in layers if layer.kind in ("upsample", "conv-transpose"))  # fmt: skip
@@ -536,7 +536,7 @@ def test_branches_are_even_exactly_when_random_weights_are(torch: ModuleType) ->
             known[node.name] = module(reads[0]).detach() * (0.5 + torch.rand(()))
         (left, right), output = found.border[0], known[net.nodes[-1].name][0, 0]
         inside = output[left : len(output) - right]
-        assert found.uniform == bool((inside.max() - inside.min()) < 1e-9 * inside.max()), net
+        assert found.even == bool((inside.max() - inside.min()) < 1e-9 * inside.max()), net
         seen += 1
 
 
@@ -575,10 +575,10 @@ conv1: Conv2d(16, 1, 3, padding=1)
 
 
 def test_a_unet_names_the_layer_that_brings_it() -> None:
-    assert ca.overlap(ca.parse_network(UNET.format(4, 1))).uniform
+    assert ca.overlap(ca.parse_network(UNET.format(4, 1))).even
     found = ca.overlap(ca.parse_network(UNET.format("3, output_padding=1", 1)))
     assert found.side == "output"
-    assert not found.uniform
+    assert not found.even
     assert found.period == (4, 4)
     assert {(each.brought_by, each.cured_by) for axis in found.frequencies for each in axis} == {("up2", None)}
     assert {repair.node for repair in found.repairs} == {"up2"}
@@ -595,7 +595,7 @@ def test_a_unet_whose_skips_are_matched() -> None:
         "join1: Concat()(up1, down1)", "fit: MatchSize()(up1, down1); join1: Concat()(fit, down1)"
     )
     net = ca.parse_network(matched)
-    assert ca.overlap(net).uniform
+    assert ca.overlap(net).even
     assert ca.overlap(net, 16).counts is not None
     with pytest.raises(ca.ShapeError, match=r"fit.*meets 12x12 and 13x13: how it matches them is not known"):
         ca.overlap(net, 13)
@@ -605,10 +605,8 @@ def test_a_unet_whose_skips_are_matched() -> None:
 
 
 def test_the_facts_of_the_lectures() -> None:
-    assert not ca.overlap(ca.ConvTranspose(kernel_size=4, stride=3)).uniform
-    assert all(
-        ca.overlap(ca.ConvTranspose(kernel_size=k * s, stride=s)).uniform for k in range(1, 5) for s in range(1, 6)
-    )
+    assert not ca.overlap(ca.ConvTranspose(kernel_size=4, stride=3)).even
+    assert all(ca.overlap(ca.ConvTranspose(kernel_size=k * s, stride=s)).even for k in range(1, 5) for s in range(1, 6))
     twice = "ConvTranspose2d(1, 1, 3, stride=2); " * 2
     assert ca.overlap(ca.parse_network(twice)).contrast == 9
     assert ca.overlap(ca.parse_network(twice * 2)).contrast == 64
@@ -620,7 +618,7 @@ def test_the_facts_of_the_lectures() -> None:
 def test_the_order_matters() -> None:
     first, then = ca.ConvTranspose(kernel_size=3, stride=2), ca.ConvTranspose(kernel_size=4, stride=2)
     cured = ca.overlap(ca.Network.chain([first, then]))
-    assert cured.uniform
+    assert cured.even
     assert cured.period == (1,)
     assert cured.why == "layer 0 brings 1/4 cycles a position, which layer 1 cures"
     assert cured.repairs == []

@@ -77,12 +77,12 @@ def test_repairs_of_a_transposed_convolution(torch: ModuleType, random_overlaps:
         if rng.random() < 0.5 and ndim == 2:
             layer = ca.parse(f"ConvTranspose2d(1, 1, {rng.randint(1, 6)}, stride={rng.randint(2, 4)}, bias=False)")  # type: ignore[assignment]
         found = ca.overlap(layer)
-        if found.uniform:
+        if found.even:
             assert found.repairs == []
             continue
         seen += 1
         same = ndim == 2 and layer.at("stride", 0) == layer.at("stride", 1)
-        assert [repair.name for repair in found.repairs] == ["even", "resize", "pixel shuffle"][: 3 if same else 2]
+        assert [repair.name for repair in found.repairs] == ["even", "resize", "pixel-shuffle"][: 3 if same else 2]
         for repair in found.repairs:
             for size in range(1, 40):
                 expected = through((layer,), (size,) * ndim)
@@ -96,7 +96,7 @@ def test_repairs_of_a_transposed_convolution(torch: ModuleType, random_overlaps:
             inside = inner(values[0, 0], repaired)
             assert inside.numel()
             assert inside.min() == inside.max() > 0, (layer, repair)
-            assert repaired.uniform
+            assert repaired.even
 
 
 def test_repairs_of_layers_that_read(torch: ModuleType, random_overlaps: int) -> None:
@@ -104,7 +104,7 @@ def test_repairs_of_layers_that_read(torch: ModuleType, random_overlaps: int) ->
     for _ in range(random_overlaps // 2):
         layer = random_reading(rng)
         found = ca.overlap(layer)
-        if found.uniform:
+        if found.even:
             assert found.repairs == []
             continue
         for repair in found.repairs:
@@ -113,7 +113,7 @@ def test_repairs_of_layers_that_read(torch: ModuleType, random_overlaps: int) ->
                 assert through(repair.layers, (size, size)) == through((layer,), (size, size)), (layer, repair, size)
             repaired = ca.overlap(ca.Network.chain(repair.layers))
             assert repaired.side == "gradient"
-            assert repaired.uniform
+            assert repaired.even
             assert not repaired.holes
     kinds = ("conv", "avg-pool", "max-pool", "lp-pool")
     assert names == {(kind, name) for kind in kinds for name in ("even", "average")}
@@ -139,7 +139,7 @@ def test_the_gradients_of_repairs_are_even_by_torch(torch: ModuleType) -> None:
 def test_a_bed_of_nails_becomes_nearest_neighbours() -> None:
     (repair,) = ca.overlap(ca.ZeroInsert(stride=(2, 3))).repairs
     assert repair.layers == (ca.Upsample(scale_factor=(2.0, 3.0)),)
-    assert ca.overlap(repair.layers[0]).uniform
+    assert ca.overlap(repair.layers[0]).even
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_open_repairs_fit_every_dimension() -> None:
 
 def test_the_way_back_is_the_repair_of_the_transposed_layer() -> None:
     encoder = ca.parse("Conv2d(3, 8, 5, stride=2, padding=2)")
-    for upsample, grow in (("resize", lambda each: resize(each, 2)), ("pixelshuffle", shuffle)):
+    for upsample, grow in (("resize", lambda each: resize(each, 2)), ("pixel-shuffle", shuffle)):
         decoder = ca.mirror(ca.Network.chain([encoder]), (3, 28, 28), upsample=upsample)
         layers: Any = [node.layer for node in decoder.network.nodes if node.layer.kind != "elementwise"]
         wanted: Any = grow([Scatter(5, 2, 1, 2, 2 - 1)] * 2)

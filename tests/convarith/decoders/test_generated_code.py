@@ -18,7 +18,7 @@ import convarith as ca
 
 WAYS: list[dict[str, Any]] = [
     {}, {"upsample": "unpool"}, {"upsample": "unpool", "any_size": True, "even": True}, {"any_size": True},
-    {"upsample": "resize", "any_size": True}, {"upsample": "pixelshuffle", "any_size": True},
+    {"upsample": "resize", "any_size": True}, {"upsample": "pixel-shuffle", "any_size": True},
     {"skips": True}, {"upsample": "unpool", "skips": True},
 ]  # fmt: skip
 
@@ -61,4 +61,4 @@ def test_a_pixel_shuffle_alone_needs_no_start(torch: ModuleType) -> None:
     decoder = ca.mirror(net, (1, 20, 20), upsample="resize", any_size=True)
     assert decoder.verify().problems == ()
     assert "icnr_" not in decoder.code()
-    assert "icnr_(self.block0)" in ca.mirror(net, (1, 20, 20), upsample="pixelshuffle", any_size=True).code()
+    assert "icnr_(self.block0)" in ca.mirror(net, (1, 20, 20), upsample="pixel-shuffle", any_size=True).code()

@@ -65,7 +65,7 @@ def text_of(network: ca.Network) -> list[str]:
 
 
 @pytest.mark.parametrize("even", [False, True])
-@pytest.mark.parametrize("upsample", ["transposed", "resize", "pixelshuffle"])
+@pytest.mark.parametrize("upsample", ["transposed", "resize", "pixel-shuffle"])
 def test_every_step_leads_to_the_shape_of_torchs_encoder(
     torch: ModuleType, random_encoders: int, upsample: str, even: bool
 ) -> None:
@@ -133,7 +133,7 @@ def test_even_decoders_hit_every_position_equally_often(torch: ModuleType, rando
 def test_the_report_counts_every_checkerboard_and_its_remedy_is_even(torch: ModuleType, random_encoders: int) -> None:
     found = 0
     for rng, net, shape in encoders(random_encoders):
-        decoder = ca.mirror(net, shape, upsample=rng.choice(("transposed", "transposed", "pixelshuffle", "resize")))
+        decoder = ca.mirror(net, shape, upsample=rng.choice(("transposed", "transposed", "pixel-shuffle", "resize")))
         counted = {node.name: uneven(node.layer) for node in decoder.network.nodes if uneven(node.layer)}
         report = decoder.report
         assert {each.name: each.axes for each in report.checkerboards} == counted, f"{net}\non {shape}"
@@ -187,7 +187,7 @@ def test_a_fixed_decoder_serves_exactly_the_sizes_that_come_back_in_torch(
     for rng, net, shape in encoders(random_encoders // 6):
         if prod(shape) > 2_500:
             continue
-        decoder = ca.mirror(net, shape, upsample=rng.choice(("transposed", "resize", "pixelshuffle")))
+        decoder = ca.mirror(net, shape, upsample=rng.choice(("transposed", "resize", "pixel-shuffle")))
         there, back = modules(net), modules(decoder.network)
         for axis, (letter, serves) in enumerate(decoder.report.serves, start=1):
             scan = range(max(1, shape[axis] - 24), shape[axis] + 36)

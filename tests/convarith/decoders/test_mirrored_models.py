@@ -25,7 +25,7 @@ import convarith as ca
 
 WAYS: list[dict[str, Any]] = [
     {}, {"even": True}, {"any_size": True}, {"skips": True}, {"upsample": "resize", "any_size": True},
-    {"upsample": "pixelshuffle", "any_size": True}, {"upsample": "unpool"},
+    {"upsample": "pixel-shuffle", "any_size": True}, {"upsample": "unpool"},
 ]  # fmt: skip
 UNWRITTEN = {"unet-crop", "deconvnet"}
 """Models with a step that is no module of its own: their decoders run alone, and have no skips and indices."""

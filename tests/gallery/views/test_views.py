@@ -261,7 +261,7 @@ def test_overlap_counts_are_torchs(torch: ModuleType) -> None:
         options = layer.stride, layer.padding, layer.output_padding, 1, layer.dilation
         counts = ones(torch.ones(1, 1, *subject.shape[1:]), torch.ones(1, 1, *layer.kernel_size), None, *options)
         assert list(map(int, output_texts(story))) == counts.flatten().int().tolist(), str(layer)
-        even = ca.overlap(layer).uniform
+        even = ca.overlap(layer).even
         assert story.remarks[0].startswith("even" if even else "uneven")
 
 

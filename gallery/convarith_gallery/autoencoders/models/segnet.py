@@ -13,7 +13,7 @@ from convarith.networks.parser import parse_network
 from convarith.pytorch import to_module
 from convarith.sizes.normalise import nearest
 
-DECODERS = ("unpool", "resize", "transposed", "pixelshuffle")
+DECODERS = ("unpool", "resize", "transposed", "pixel-shuffle")
 """'unpool' puts values back where the pools found them (arXiv 1505.04366, 1511.00561); the others only know where the
 block was."""
 
