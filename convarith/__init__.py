@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from convarith import pytorch as pytorch
     from convarith.checkerboards import artefacts as artefacts
     from convarith.checkerboards.overlap import Overlap, overlap
-    from convarith.decoders.mirror import Decoder, mirror
+    from convarith.decoders.decoder import Decoder
+    from convarith.decoders.mirror import mirror
     from convarith.layers.adaptive_pooling import AdaptiveAvgPool, AdaptiveMaxPool, FractionalMaxPool
     from convarith.layers.base import Layer
     from convarith.layers.convolution import Conv, ConvTranspose
@@ -62,7 +63,7 @@ __all__ = [  # noqa: RUF022 - grouped by job, in the order in which a user meets
 ]  # fmt: skip
 
 _HOMES = {
-    "Decoder": "decoders.mirror",
+    "Decoder": "decoders.decoder",
     "Layer": "layers.base",
     "Network": "networks.network",
     "Node": "networks.network",

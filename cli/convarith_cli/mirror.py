@@ -4,8 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
-from convarith.decoders.mirror import Decoder, Report, Step
+from convarith.decoders.decoder import Decoder
 from convarith.decoders.mirror import mirror as decoder_of
+from convarith.decoders.plan import Report, Step
 from convarith.decoders.trial_run import Trial
 from convarith.errors import ParameterError
 from convarith.networks.network import Node

@@ -14,7 +14,8 @@ from functools import cached_property
 from math import inf, log10, prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from convarith.checkerboards.overlap import require_numpy, scatter_of
+from convarith.checkerboards.axis import scatter_of
+from convarith.dependencies import require_numpy
 from convarith.errors import ConvarithError, MissingDependencyError, ParameterError
 from convarith.layers.base import Layer
 from convarith.layers.convolution import Conv, ConvTranspose

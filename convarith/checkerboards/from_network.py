@@ -6,26 +6,22 @@ encoder's pool; where it only goes down, backwards as its gradient goes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
 
-from convarith.checkerboards.overlap import READING, UPSAMPLING, Scatter, scatter_of
+from convarith.checkerboards.axis import Scatter, scatter_of
 from convarith.checkerboards.stack import Move, Stack, Step
 from convarith.errors import ConvarithError, ParameterError, ShapeError
 from convarith.layers.base import Layer, SpatialLayer
-from convarith.layers.merging import Concat
-from convarith.layers.padding import Pad
-from convarith.layers.window import WindowLayer
 from convarith.networks.network import INPUT, Network, Node
 from convarith.sizes.normalise import shape_of, times
 
+Entering = Callable[[int | Sequence[int]], list[tuple[int, ...]]]
+"""Of an input size, the sizes that enter a stack at each of its sources."""
+
 MOST_PHASES = 2**16
 """A stack whose strides multiply to more is refused."""
-PASSING = "elementwise"
-"""The kind of layer that leaves every position where it is."""
 SAMPLES = 8
 """How often an input is doubled in search of one whose two ends do not meet."""
-JOINS = ("add", "multiply", "concat", "match-size")
 
 
 def stacks_of(network: Network, input_size: int | Sequence[int] | None) -> tuple[str, tuple[Stack, ...]]:
@@ -47,16 +43,15 @@ def stacks_of(network: Network, input_size: int | Sequence[int] | None) -> tuple
     read = {name for node in run for name in node.inputs} or {node.name for node in network.nodes[-1:]}
     ends = [at for at, node in enumerate(network.nodes) if node.name in read - kept]
     front = network.nodes[: ends[-1] + 1] if ends else ()
-    lost = next((node for node in front if node.layer.kind in UPSAMPLING and node.name not in kept), None)
+    lost = next((node for node in front if _upsamples(node) and node.name not in kept), None)
     if lost:
         raise ParameterError(
             f"{lost.place} upsamples in front of {front[-1].place}, {front[-1].layer}, through which no pattern is "
             "followed: ask for the layers behind it, or those in front"
         )
-    upsamples = any(node.layer.kind in UPSAMPLING for node in run)
-    if not upsamples and any(node.layer.kind in READING for node in reading):
+    if not any(map(_upsamples, run)) and any(node.layer.overlap_side == "gradient" for node in reading):
         return "gradient", _backward(network, reading, input_size)
-    if all(node.layer.kind in (PASSING, *JOINS) for node in run):
+    if all(node.layer.keeps_positions for node in run):
         raise ParameterError("the network has no layer at its end that upsamples, and none at its start that reads")
     return "output", _forward(network, run, input_size)
 
@@ -80,7 +75,7 @@ def _behind(network: Network) -> list[Node]:
         name = waiting.pop()
         if name in nodes and name not in kept and _runs_forward(nodes[name].layer):
             kept.add(name)
-            waiting += _followed(nodes[name])
+            waiting += nodes[name].layer.carried(nodes[name].inputs)
     return [node for node in network.nodes if node.name in kept]
 
 
@@ -88,55 +83,51 @@ def _in_front(network: Network) -> list[Node]:
     """The nodes that the input reaches through layers whose gradient is followed only."""
     open_ends, found = {INPUT}, []
     for node in network.nodes:
-        reads = node.layer.kind in (*READING, "pad", PASSING) or _joins(node.layer)
-        if reads and not open_ends.isdisjoint(_followed(node)):
+        layer = node.layer
+        reads = layer.overlap_side == "gradient" or layer.pads_only or _passes_through(layer)
+        if reads and not open_ends.isdisjoint(layer.carried(node.inputs)):
             found.append(node)
-            if node.layer.kind != "unfold":  # what leaves it are columns
+            if not layer.row_per_tap:  # what leaves an Unfold are columns
                 open_ends.add(node.name)
     return found
 
 
-def _followed(node: Node) -> tuple[str, ...]:
-    """The inputs whose positions a node carries on: of Fold none, as its columns have none."""
-    return {"fold": (), "match-size": node.inputs[:1]}.get(node.layer.kind, node.inputs)
+def _upsamples(node: Node) -> bool:
+    return node.layer.overlap_side == "output"
 
 
-def _passes(node: Node) -> bool:
-    """Does the node leave every position where it is, on every axis?"""
-    return node.layer.kind in (PASSING, *JOINS)
-
-
-def _joins(layer: Layer) -> bool:
-    """Do branches meet here, position by position?"""
-    return layer.kind in JOINS and not (isinstance(layer, Concat) and layer.dim not in (1, -3))
+def _passes_through(layer: Layer) -> bool:
+    """Does the layer leave every position where it is, on every axis?"""
+    return layer.keeps_positions and not layer.mixes_positions
 
 
 def _runs_forward(layer: Layer) -> bool:
     """Is the layer one that a stack of upsampling layers is made of?"""
-    if layer.kind in ("conv", "avg-pool"):
-        window = cast(WindowLayer, layer)
-        return all(window.at("stride", axis) == 1 for axis in range(layer.ndim or 1))
-    if layer.kind in UPSAMPLING:
-        try:
-            return all(scatter_of(layer, axis).kernel > 0 for axis in range(layer.ndim or 1))
-        except ParameterError:
-            return False
-    return layer.kind in ("pad", PASSING) or _joins(layer)
+    if layer.overlap_side == "gradient":  # a window of stride 1 that sums
+        axes = range(layer.ndim or 1)
+        sums = layer.has_matrix and not layer.row_per_tap
+        return sums and all(scatter_of(layer, axis).stride == 1 for axis in axes)
+    if layer.overlap_side == "output":
+        found = [layer.scattering(axis) for axis in range(layer.ndim or 1)]
+        return all(scattering is not None and scattering.kernel > 0 for scattering in found)
+    return layer.pads_only or _passes_through(layer)
 
 
 def _forward(network: Network, run: Sequence[Node], input_size: int | Sequence[int] | None) -> tuple[Stack, ...]:
     ndim = _ndim(run, input_size)
     kept = {node.name for node in run}
-    folds = {node.name: tuple(_blocks(node.layer)) for node in run if node.layer.kind == "fold"}
-    outside = dict.fromkeys(name for node in run for name in _followed(node) if name not in kept)
+    folds = {node.name: _blocks(node.layer, ndim) for node in run if not node.layer.carried(node.inputs)}
+    outside = dict.fromkeys(name for node in run for name in node.layer.carried(node.inputs) if name not in kept)
     sources = {name: ~number for number, name in enumerate([*outside, *(f"{name}'s columns" for name in folds)])}
     built: list[list[Step]] = []
     for axis in range(ndim):
         steps: list[Step] = []
         place = dict(sources)
         for node in run:
-            names = _followed(node) or (f"{node.name}'s columns",)
-            place[node.name] = _add(steps, _move(node, axis), [place[name] for name in names], _passes(node))
+            names = node.layer.carried(node.inputs) or (f"{node.name}'s columns",)
+            place[node.name] = _add(
+                steps, _move(node, axis), [place[name] for name in names], node.layer.keeps_positions
+            )
         built.append(_ending(steps, place[run[-1].name]))
 
     def entering(size: int | Sequence[int]) -> list[tuple[int, ...]]:
@@ -154,7 +145,7 @@ def _backward(network: Network, nodes: Sequence[Node], input_size: int | Sequenc
     ends = dict.fromkeys(node.name for node in network.nodes[-1:] if node.name in kept)
     for node in network.nodes:
         for name in node.inputs:
-            if name in readers and node.name in kept and name in _followed(node):
+            if name in readers and node.name in kept and name in node.layer.carried(node.inputs):
                 readers[name].append(node.name)
             elif name in kept:
                 ends[name] = None
@@ -168,9 +159,9 @@ def _backward(network: Network, nodes: Sequence[Node], input_size: int | Sequenc
             reads = [place[name] for name in readers[node.name]]
             reads += [sources[node.name]] if node.name in sources else []
             left = 0
-            if sizes and isinstance(node.layer, WindowLayer):
+            if sizes and isinstance(node.layer, SpatialLayer) and not node.layer.pads_only:
                 left = node.layer.leftover(sizes[node.inputs[0]])[axis]
-            place[node.name] = _add(steps, _move_back(node, axis, left), reads, _passes(node))
+            place[node.name] = _add(steps, _move_back(node, axis, left), reads, node.layer.keeps_positions)
         return _ending(steps, _add(steps, Move(INPUT), [place[name] for name in readers[INPUT]], True))
 
     sizes = None if input_size is None else _sizes(network, nodes, input_size, ndim)
@@ -184,7 +175,7 @@ def _backward(network: Network, nodes: Sequence[Node], input_size: int | Sequenc
 
 
 def _add(steps: list[Step], move: Move, reads: list[int], passing: bool) -> int:
-    """The number of the step that gives what this one would; one is added unless it passes one input on."""
+    """The number of the step that gives what this one would; one is added unless it only passes one input on."""
     if len(reads) == 1 and passing:
         return reads[0]
     steps.append(Step(move, tuple(reads)))
@@ -197,7 +188,7 @@ def _ending(steps: list[Step], at: int) -> list[Step]:
 
 
 def _stacks(
-    network: Network, built: list[list[Step]], entering: Any, input_size: int | Sequence[int] | None
+    network: Network, built: list[list[Step]], entering: Entering, input_size: int | Sequence[int] | None
 ) -> tuple[Stack, ...]:
     """The stacks of all axes, with the sizes that enter."""
     stacks = [Stack(tuple(steps)) for steps in built]
@@ -217,7 +208,7 @@ def _stacks(
     return tuple(stacks)
 
 
-def _sample(network: Network, stack: Stack, entering: Any, axis: int, ndim: int) -> tuple[int, ...] | None:
+def _sample(network: Network, stack: Stack, entering: Entering, axis: int, ndim: int) -> tuple[int, ...] | None:
     """What enters at each source for an input whose two ends do not meet: a power of two, or the next that is taken."""
     size = 1 << (stack.reach + stack.phases).bit_length()
     for _ in range(SAMPLES):
@@ -231,7 +222,7 @@ def _sample(network: Network, stack: Stack, entering: Any, axis: int, ndim: int)
         for choice in choices:
             try:
                 sizes = tuple(each[axis] for each in entering((choice,) * ndim))
-                if len(stack._run(sizes)) > 2 * stack.reach:
+                if len(stack.values(sizes)) > 2 * stack.reach:
                     return sizes
             except ShapeError:
                 continue
@@ -241,33 +232,38 @@ def _sample(network: Network, stack: Stack, entering: Any, axis: int, ndim: int)
 def _move(node: Node, axis: int) -> Move:
     """A layer of a stack that upsamples, along one axis."""
     layer = node.layer
-    if _passes(node):
+    if layer.keeps_positions:
         return Move(node.name)
-    if layer.kind == "pad":
-        pads = _pads(cast(Pad, layer).pads(axis), mode := cast(Pad, layer).mode, layer)
-        return Move(node.name, constant=sum(pads), pads=pads, mode=mode)
-    scatter = scatter_of(layer, axis)
+    if layer.overlap_side == "output":
+        scatter = scatter_of(layer, axis)
+        reach = scatter.dilation * (scatter.kernel - 1)
+        constant = reach + 1 - scatter.stride - scatter.before - scatter.after
+        return Move(node.name, scatter.kernel, scatter.stride, scatter.dilation, scatter.before, constant)
+    scatter = _window(layer, axis)
     reach = scatter.dilation * (scatter.kernel - 1)
-    if layer.kind in READING:
-        mode = getattr(layer, "padding_mode", "zeros")
-        pads = _pads(cast(WindowLayer, layer).pads(axis), mode, layer)
-        return Move(node.name, scatter.kernel, 1, scatter.dilation, reach, sum(pads) - reach, pads, mode)
-    constant = reach + 1 - scatter.stride - scatter.before - scatter.after
-    return Move(node.name, scatter.kernel, scatter.stride, scatter.dilation, scatter.before, constant)
+    pads = scatter.before, scatter.after
+    return Move(node.name, scatter.kernel, 1, scatter.dilation, reach, sum(pads) - reach, pads, layer.pad_mode)
 
 
 def _move_back(node: Node, axis: int, left: int) -> Move:
     """A layer that reads, on its gradient's way; `left` is what its stride leaves unread."""
     layer = node.layer
-    if _passes(node):
+    if layer.keeps_positions:
         return Move(node.name)
-    scatter = Scatter(1, 1) if layer.kind == "pad" else scatter_of(layer, axis)
-    mode = cast(Pad, layer).mode if layer.kind == "pad" else getattr(layer, "padding_mode", "zeros")
-    pads = (0, 0)
-    if layer.kind != "pixel-unshuffle":
-        pads = _pads(cast(WindowLayer, layer).pads(axis), mode, layer)
+    scatter = _window(layer, axis)
+    pads = scatter.before, scatter.after
     constant = scatter.dilation * (scatter.kernel - 1) + 1 - scatter.stride - sum(pads) + left
-    return Move(node.name, scatter.kernel, scatter.stride, scatter.dilation, 0, constant, pads, mode, back=True)
+    numbers = scatter.kernel, scatter.stride, scatter.dilation
+    return Move(node.name, *numbers, 0, constant, pads, layer.pad_mode, back=True)
+
+
+def _window(layer: Layer, axis: int) -> Scatter:
+    """The window of a layer that reads, or of one that only pads. Raises ParameterError for a crop in other modes."""
+    scattering = layer.scattering(axis)
+    assert scattering is not None
+    if layer.pad_mode != "zeros" and min(scattering.before, scattering.after) < 0:
+        raise ParameterError(f"{layer} crops in mode {layer.pad_mode!r}: crop in a ZeroPad of its own")
+    return Scatter(*scattering)
 
 
 def _sizes(
@@ -281,59 +277,50 @@ def _sizes(
         name = waiting.pop()
         if name in by_name and name not in needed:
             needed.add(name)
-            waiting += () if _mixes(by_name[name].layer) else by_name[name].inputs
+            waiting += () if by_name[name].layer.mixes_positions else by_name[name].inputs
     sizes = {INPUT: given}
     for node in network.nodes:
         if node.name not in needed:
             continue
         layer = node.layer
-        if _mixes(layer):
+        if layer.mixes_positions:
             sizes[node.name] = given
             continue
         reads = [sizes[name] for name in node.inputs]
         try:
-            if layer.kind in JOINS:
+            if isinstance(layer, SpatialLayer):
+                sizes[node.name] = _given_size(layer, ndim) or layer.outputs_along(reads[0])
+            else:
                 sizes[node.name] = _met(layer, reads)
-            elif layer.kind == PASSING:
-                sizes[node.name] = reads[0]
-            elif layer.kind == "fold":
-                sizes[node.name] = tuple(layer.at("target", axis) for axis in range(ndim))  # type: ignore[attr-defined]
-            else:  # of Unfold: how many blocks lie along each axis
-                rule = SpatialLayer.output_size if layer.kind == "unfold" else type(layer).output_size
-                sizes[node.name] = rule(cast(SpatialLayer, layer), reads[0])
         except ShapeError as error:
             raise ShapeError(f"{node.place}: {error}") from None
     return sizes
-
-
-def _mixes(layer: Layer) -> bool:
-    """Does the layer leave no position where it was?"""
-    return not isinstance(layer, SpatialLayer) and layer.kind != PASSING and not _joins(layer)
 
 
 def _met(layer: Layer, sizes: list[tuple[int, ...]]) -> tuple[int, ...]:
     """The size where branches meet."""
     met = tuple(max(each) for each in zip(*sizes, strict=True))
     for size in sizes:
-        if any(one != other and (one != 1 or layer.kind == "match-size") for one, other in zip(size, met, strict=True)):
+        if any(one != other and (one != 1 or not layer.broadcasts) for one, other in zip(size, met, strict=True)):
             shown = " and ".join(times(each) for each in sizes)
-            more = "how it matches them is not known: " if layer.kind == "match-size" else ""
+            more = "" if layer.broadcasts else "how it matches them is not known: "
             raise ShapeError(f"{layer} meets {shown}: {more}give an input size at which both agree")
     return met
 
 
-def _blocks(layer: Any) -> Iterator[int]:
+def _given(layer: Layer, ndim: int) -> list[tuple[int, int]]:
+    """(inputs, positions) of each axis where the layer fixes them itself, as a Fold does."""
+    found = [layer.scattering(axis) for axis in range(ndim)] if layer.hides_axes else []
+    return [each.given for each in found if each is not None and each.given is not None]
+
+
+def _given_size(layer: Layer, ndim: int) -> tuple[int, ...]:
+    return tuple(positions for _, positions in _given(layer, ndim))
+
+
+def _blocks(layer: Layer, ndim: int) -> tuple[int, ...]:
     """How many blocks a Fold sums along each axis."""
-    for axis in range(layer.ndim):
-        given = scatter_of(layer, axis).given
-        assert given is not None
-        yield given[0]
-
-
-def _pads(pads: tuple[int, int], mode: str, layer: Layer) -> tuple[int, int]:
-    if mode != "zeros" and min(pads) < 0:
-        raise ParameterError(f"{layer} crops in mode {mode!r}: crop in a ZeroPad of its own")
-    return pads
+    return tuple(inputs for inputs, _ in _given(layer, ndim))
 
 
 def _ndim(nodes: Sequence[Node], input_size: int | Sequence[int] | None) -> int:

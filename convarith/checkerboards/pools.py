@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from math import gcd
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
+from convarith.checkerboards.stack import Frequency
 from convarith.errors import ParameterError
-from convarith.layers.base import Layer
-from convarith.layers.pooling import AvgPool, _Pool
-
-ADAPTIVE = ("adaptive-avg-pool", "adaptive-max-pool")
+from convarith.layers.base import Layer, SpatialLayer
+from convarith.layers.reads import Bins, Reads
 
 
 class Adaptive(NamedTuple):
@@ -28,17 +26,12 @@ class Adaptive(NamedTuple):
     inputs: int
     outputs: int
 
-    def windows(self) -> Iterator[tuple[int, int]]:
-        """(first, end) of each window."""
-        for window in range(self.outputs):
-            yield window * self.inputs // self.outputs, -(-(window + 1) * self.inputs // self.outputs)
-
     @property
     def counts(self) -> tuple[int, ...]:
         """How many windows read each input."""
-        found = [0] * self.inputs
-        for first, end in self.windows():
-            for position in range(first, end):
+        bins, found = Bins(self.inputs, self.outputs), [0] * self.inputs
+        for window in range(self.outputs):
+            for position in bins.seen(window):
                 found[position] += 1
         return tuple(found)
 
@@ -70,6 +63,16 @@ class Adaptive(NamedTuple):
         """None: the windows end where the input does."""
         return 0, 0
 
+    @property
+    def single_path(self) -> bool:
+        """One layer is one path."""
+        return True
+
+    @property
+    def frequencies(self) -> tuple[Frequency, ...]:
+        """What one layer brings is in its counts."""
+        return ()
+
     def why(self, noun: str) -> str:
         """Whether the windows share positions."""
         if not self.outputs:
@@ -91,41 +94,29 @@ def shares(layer: Layer, sizes: tuple[int, ...]) -> tuple[tuple[Fraction, ...], 
     >>> [str(share) for share in shares(ca.AvgPool(kernel_size=3, stride=2, padding=1), (5,))[0]]
     ['1/3', '2/3', '1/3', '2/3', '1/3']
     """
-    if layer.kind not in ("avg-pool", "max-pool", *ADAPTIVE):
+    if layer.combines not in ("mean", "max") or not isinstance(layer, SpatialLayer):
         raise ParameterError(f"{layer} shares no window out: ask for an average or max pool")
-    find = _adaptive_windows if layer.kind in ADAPTIVE else _windows
     outputs = layer.output_size(sizes)
-    return tuple(
-        _summed(size, find(cast(_Pool, layer), axis, size, output))
-        for axis, (size, output) in enumerate(zip(sizes, outputs, strict=True))
-    )
-
-
-def _adaptive_windows(pool: _Pool, axis: int, size: int, outputs: int) -> Iterator[tuple[Fraction, Iterable[int]]]:
-    for first, end in Adaptive(size, outputs).windows():
-        yield Fraction(1, end - first), range(first, end)
-
-
-def _windows(pool: _Pool, axis: int, size: int, outputs: int) -> Iterator[tuple[Fraction, Iterable[int]]]:
-    """(1/divisor, the inputs) of each window along one axis."""
-    kernel, stride, dilation = (pool.at(name, axis) for name in ("kernel_size", "stride", "dilation"))
-    padding, _ = pool.pads(axis)
-    for window in range(outputs):
-        first = window * stride - padding
-        taps = [at for at in range(first, first + dilation * kernel, dilation) if 0 <= at < size]
-        if not taps:  # dilated around a small input
-            continue
-        divisor = len(taps)
-        if isinstance(pool, AvgPool) and pool.divisor_override is not None:
-            divisor = 1 if axis else pool.divisor_override
-        elif isinstance(pool, AvgPool) and pool.count_include_pad:
-            divisor = min(first + kernel, size + padding) - first  # what ceil_mode lets hang over does not count
-        yield Fraction(1, divisor), taps
-
-
-def _summed(size: int, windows: Iterable[tuple[Fraction, Iterable[int]]]) -> tuple[Fraction, ...]:
-    found = [Fraction(0)] * size
-    for share, positions in windows:
-        for position in positions:
-            found[position] += share
+    found = []
+    for axis, (size, output) in enumerate(zip(sizes, outputs, strict=True)):
+        reads = layer.reads(axis, size, output, len(sizes))
+        if reads is None:
+            raise ParameterError(f"the windows of {layer} are not known: ask for an average or max pool")
+        found.append(_summed(layer, axis, reads, size, output))
     return tuple(found)
+
+
+def _summed(layer: SpatialLayer, axis: int, reads: Reads, size: int, outputs: int) -> tuple[Fraction, ...]:
+    """What each input of one axis gets from all windows; a window that reads nothing shares nothing out."""
+    found = [Fraction(0)] * size
+    for output in range(outputs):
+        taps = [at for at in reads.seen(output) if 0 <= at < size]
+        for position in taps:
+            found[position] += _share(layer, axis, reads, output, size, len(taps))
+    return tuple(found)
+
+
+def _share(layer: SpatialLayer, axis: int, reads: Reads, output: int, size: int, taps: int) -> Fraction:
+    if layer.combines == "max":
+        return Fraction(1, taps)
+    return reads.share(output, 0, size) * layer.constant_share(axis)

@@ -11,11 +11,11 @@ from dataclasses import replace
 from itertools import product
 from typing import Any, NamedTuple, cast
 
-from convarith.checkerboards.overlap import READING, Scatter, scatter_of
+from convarith.checkerboards.axis import Scatter, scatter_of
 from convarith.layers.base import Layer
-from convarith.layers.convolution import Conv, ConvTranspose, even, even_window
+from convarith.layers.convolution import Conv, ConvTranspose, even_window, made_even
 from convarith.layers.padding import Pad
-from convarith.layers.pooling import AvgPool, MaxPool, _Pool
+from convarith.layers.pooling import AvgPool, SlidingPool
 from convarith.layers.resampling import PixelShuffle, Upsample, ZeroInsert
 from convarith.sizes.normalise import Ints, collapse
 from convarith.sizes.rules import hits_evenly
@@ -51,14 +51,13 @@ def repairs_of(layer: Layer) -> list[Repair]:
     >>> [str(repair.layers[0]) for repair in repairs_of(ca.parse("MaxPool2d(3, 2, 1)"))]
     ['MaxPool2d(kernel_size=2, ceil_mode=True)', 'MaxPool2d(kernel_size=3, stride=1, padding=1)']
     """
-    if layer.kind not in (*READING, "conv-transpose", "zero-insert"):
-        return []
-    if all(scatter_of(layer, axis).even for axis in range(layer.ndim or 1)):
+    patterns = [layer.scattering(axis) for axis in range(layer.ndim or 1)] if layer.overlap_side else []
+    if all(pattern is None or Scatter(*pattern).even for pattern in patterns):
         return []
     found: list[tuple[str, tuple[Layer, ...] | None, str]] = []
     if isinstance(layer, ConvTranspose):
         found = [
-            ("even", (even(layer),), "the nearest kernel that the stride divides, of the same output size"),
+            ("even", (made_even(layer),), "the nearest kernel that the stride divides, of the same output size"),
             ("resize", _resized(layer), "nearest neighbours, then a convolution: even for any weights"),
             (
                 "pixel-shuffle", _shuffled(layer),
@@ -73,7 +72,7 @@ def repairs_of(layer: Layer) -> list[Repair]:
             ("even", _even_conv(layer), "the nearest kernel that the stride divides"),
             ("average", _averaged(layer), "an average pool does the stride"),
         ]
-    elif isinstance(layer, _Pool):
+    elif isinstance(layer, SlidingPool):
         found = [
             ("even", _even_pool(layer), "the nearest kernel that the stride divides"),
             ("average", _averaged(layer), "the windows move by 1, an average pool does the stride"),
@@ -231,7 +230,7 @@ def _even_conv(layer: Conv) -> tuple[Layer, ...] | None:
     return (Pad(padding=tuple(pads), ndim=layer.ndim), replace(layer, **changes, padding=0))
 
 
-def _averaged(layer: Conv | _Pool) -> tuple[Layer, ...] | None:
+def _averaged(layer: Conv | SlidingPool) -> tuple[Layer, ...] | None:
     """Windows that move by 1, and an average pool that rounds up: floor((o1 - 1)/s) + 1 of o1 = i + 2p - d(k - 1).
 
     Of a kernel of 1 without padding the pool comes first, which is the same for less work (arXiv 1812.01187, ResNet-D).
@@ -240,12 +239,12 @@ def _averaged(layer: Conv | _Pool) -> tuple[Layer, ...] | None:
         return None  # it may drop a window where this one does not
     strides = _for_axes([layer.at("stride", axis) for axis in range(layer.ndim or 1)], layer.ndim)
     pool = AvgPool(kernel_size=strides, ceil_mode=True, ndim=layer.ndim)
-    dense = replace(layer, stride=1)  # type: ignore[type-var]
+    dense = layer.changed(stride=1)
     pointwise = all(layer.span(axis) == 1 and layer.pads(axis) == (0, 0) for axis in range(layer.ndim or 1))
     return (pool, dense) if pointwise and isinstance(layer, Conv) else (dense, pool)
 
 
-def _even_pool(layer: _Pool) -> tuple[Layer, ...] | None:
+def _even_pool(layer: SlidingPool) -> tuple[Layer, ...] | None:
     """The pool whose kernel is the nearest that the stride divides, of the very same size rule, if there is one."""
     axes = range(layer.ndim or 1)
     wanted = layer.rules(layer.ndim)
@@ -261,19 +260,18 @@ def _even_pool(layer: _Pool) -> tuple[Layer, ...] | None:
     return None
 
 
-def _windows(layer: _Pool, axis: int) -> Iterator[tuple[int, int]]:
+def _windows(layer: SlidingPool, axis: int) -> Iterator[tuple[int, int]]:
     """(kernel, padding) by the kernel's distance from the layer's."""
     kernel, stride = layer.at("kernel_size", axis), layer.at("stride", axis)
     near = sorted(range(stride, layer.span(axis) + 2 * stride, stride), key=lambda each: abs(each - kernel))
     for each in near:
-        yield from product([each], [0] if layer.kind == "lp-pool" else range(each // 2 + 1))
+        yield from product([each], range(each // 2 + 1) if "padding" in layer.signature else [0])
 
 
-def _with(layer: _Pool, kernel: Ints, padding: Ints, rounds_up: bool) -> _Pool:
+def _with(layer: SlidingPool, kernel: Ints, padding: Ints, rounds_up: bool) -> SlidingPool:
     changes: dict[str, Any] = {"kernel_size": kernel, "ceil_mode": rounds_up}
-    changes |= {} if layer.kind == "lp-pool" else {"padding": padding}
-    changes |= {"dilation": 1} if isinstance(layer, MaxPool) else {}
-    return replace(layer, **changes)  # type: ignore[type-var]
+    changes |= {name: value for name, value in (("padding", padding), ("dilation", 1)) if name in layer.signature}
+    return layer.changed(**changes)
 
 
 def _for_axes(values: Sequence[int], ndim: int | None) -> Ints:

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from math import gcd, lcm
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, TypeVar
 
-from convarith.checkerboards.overlap import Scatter
+from convarith.checkerboards.axis import Scatter
+from convarith.checkerboards.grid import Grid
 from convarith.errors import ParameterError
+
+Value = TypeVar("Value")
 
 
 class Frequency(NamedTuple):
@@ -134,17 +137,17 @@ class Stack(NamedTuple):
     sizes: tuple[int, ...] | None = None
     sample: tuple[int, ...] | None = None
 
-    def _along(self, start: Any, visit: Any) -> list[Any]:
-        """What `visit` makes of each step and of what it reads; a source is `start` of its number."""
-        found: list[Any] = []
+    def _last(self, start: Callable[[int], Value], visit: Callable[[Move, list[Value]], Value]) -> Value:
+        """What `visit` makes of each step and of what it reads, up to the last; a source is `start` of its number."""
+        found: list[Value] = []
         for step in self.steps:
             found.append(visit(step.move, [start(~at) if at < 0 else found[at] for at in step.reads]))
-        return found
+        return found[-1]
 
     @property
     def phases(self) -> int:
         """The product of strides; with branches their least common multiple."""
-        return int(self._along(lambda _: 1, lambda move, reads: lcm(*reads) * move.stride)[-1])
+        return self._last(lambda _: 1, lambda move, reads: lcm(*reads) * move.stride)
 
     @property
     def frequencies(self) -> tuple[Frequency, ...]:
@@ -153,7 +156,7 @@ class Stack(NamedTuple):
         A stride of s makes (f + j)/s of every frequency f, j < s, of the constant 0 too: those it brings. A kernel
         cancels f exactly when d*k*f is whole and d*f is not.
         """
-        phases, spectrum = self._along(lambda _: (1, {}), _spread_frequencies)[-1]
+        phases, spectrum = self._last(lambda _: (1, {}), _spread_frequencies)
         return tuple(
             Frequency(Fraction(number, phases), brought_by, cured_by)
             for number in sorted(spectrum) if 2 * number <= phases
@@ -183,7 +186,7 @@ class Stack(NamedTuple):
             period = lcm(*map(len, reads))
             return move.repeat([sum(each[at % len(each)] for each in reads) for at in range(period)])
 
-        return tuple(self._along(lambda _: [1], repeat)[-1][: self.period])
+        return tuple(self._last(lambda _: [1], repeat)[: self.period])
 
     @property
     def holes(self) -> bool:
@@ -193,14 +196,20 @@ class Stack(NamedTuple):
     @property
     def counts(self) -> tuple[int, ...] | None:
         """The count at every position; None without an input size."""
-        return None if self.sizes is None else tuple(self._run(self.sizes))
+        return None if self.sizes is None else tuple(self.values(self.sizes))
 
-    def _run(self, sizes: Sequence[int]) -> list[int]:
+    def values(self, sizes: Sequence[int]) -> list[int]:
+        """The count at every position for so many ones at each source."""
+
         def spread(move: Move, reads: list[list[int]]) -> list[int]:
             size = max(map(len, reads))
             return move.spread([sum(each[at % len(each)] for each in reads) for at in range(size)])  # 1 is broadcast
 
-        return cast("list[int]", self._along(lambda number: [1] * sizes[number], spread)[-1])
+        return self._last(lambda number: [1] * sizes[number], spread)
+
+    def entering(self, source: int, inside: bool) -> int:
+        """How many values enter at a source; one stands for an endless number `inside`."""
+        return 1 if inside or self.sizes is None else self.sizes[source]
 
     @property
     def reach(self) -> int:
@@ -210,7 +219,7 @@ class Stack(NamedTuple):
             own = move.dilation * move.kernel + abs(move.before) + sum(map(abs, move.pads))
             return max(reads) * move.stride + own
 
-        return int(self._along(lambda _: 0, grow)[-1])
+        return self._last(lambda _: 0, grow)
 
     @property
     def border(self) -> tuple[int, int]:
@@ -221,11 +230,16 @@ class Stack(NamedTuple):
         sources = {at for step in self.steps for at in step.reads if at < 0}
         if len(sources) > 1 and self.sample is None:
             raise ParameterError("no input that this network takes is large enough to tell its border from its inside")
-        counts, pattern = self._run(self.sample or (2 * -(-self.reach // self.phases) + 2,)), self.interior
+        counts, pattern = self.values(self.sample or (2 * -(-self.reach // self.phases) + 2,)), self.interior
         half = len(counts) // 2
         differ = [at for at, count in enumerate(counts) if count != pattern[at % len(pattern)]]
         left = max((at + 1 for at in differ if at < half), default=0)
         return left, max((len(counts) - at for at in differ if at >= half), default=0)
+
+    @property
+    def single_path(self) -> bool:
+        """Does every step read one other?"""
+        return all(len(step.reads) == 1 for step in self.steps)
 
     def why(self, noun: str) -> str:
         """Which layer brings what, what cures it, what is left."""
@@ -252,10 +266,6 @@ def _some(cycles: list[str]) -> str:
     return f"{len(cycles)} frequencies from {cycles[0]} to {cycles[-1]} {unit}"
 
 
-Grid = list[Any]
-"""Counts in nested lists, one level an axis."""
-
-
 def grid_of(stacks: Sequence[Stack], inside: bool) -> Grid:
     """The count of every position of several axes at once; `inside` one period of the inner ones, as long as `phases`.
 
@@ -264,50 +274,21 @@ def grid_of(stacks: Sequence[Stack], inside: bool) -> Grid:
     >>> import convarith as ca
     >>> from convarith.checkerboards.from_network import stacks_of
     >>> net = ca.parse_network("a: ConvTranspose2d(1, 1, 1, 2); b: ConvTranspose2d(1, 1, 2, 2)(input); Add()(a, b)")
-    >>> grid_of(stacks_of(net, None)[1], inside=True)
+    >>> grid_of(stacks_of(net, None)[1], inside=True).nested()
     [[2, 1], [1, 1]]
     """
     found: list[Grid] = []
     for number, step in enumerate(stacks[0].steps):
         reads = [
-            found[at] if at >= 0 else _ones([_entering(each, ~at, inside) for each in stacks]) for at in step.reads
+            found[at] if at >= 0 else Grid.ones([each.entering(~at, inside) for each in stacks]) for at in step.reads
         ]
-        sizes = zip(*(_shape(each) for each in reads), strict=True)
-        grid = _summed(reads, [lcm(*each) if inside else max(each) for each in sizes])
+        sizes = zip(*(each.sizes for each in reads), strict=True)
+        grid = Grid.sum(reads, [lcm(*each) if inside else max(each) for each in sizes])
         for axis, stack in enumerate(stacks):
             move = stack.steps[number].move
-            grid = _along(grid, axis, move.repeat if inside else move.spread)
+            grid = grid.along(axis, move.repeat if inside else move.spread)
         found.append(grid)
     return found[-1]
-
-
-def _entering(stack: Stack, source: int, inside: bool) -> int:
-    return 1 if inside or stack.sizes is None else stack.sizes[source]
-
-
-def _ones(sizes: Sequence[int]) -> Any:
-    return [_ones(sizes[1:]) for _ in range(sizes[0])] if sizes else 1
-
-
-def _shape(grid: Any) -> list[int]:
-    return [len(grid), *(_shape(grid[0]) if grid else [])] if isinstance(grid, list) else []
-
-
-def _summed(grids: Sequence[Any], sizes: Sequence[int]) -> Any:
-    """The sum, each grid repeated to these sizes."""
-    if not sizes:
-        return sum(grids)
-    return [_summed([grid[at % len(grid)] for grid in grids], sizes[1:]) for at in range(sizes[0])]
-
-
-def _along(grid: Grid, axis: int, change: Callable[[list[int]], list[int]]) -> Grid:
-    """Every line of one axis changed."""
-    if axis:
-        return [_along(each, axis - 1, change) for each in grid]
-    if isinstance(grid[0], int):
-        return change(grid)
-    moved = [_along(list(line), 0, change) for line in zip(*grid, strict=True)]
-    return [list(line) for line in zip(*moved, strict=True)]
 
 
 Spectrum = dict[int, dict[str, str | None]]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from convarith.errors import ConvarithError
-from convarith.layers.adaptive_pooling import FractionalMaxPool, _AdaptivePool
 from convarith.layers.base import Layer
 from convarith.layers.convolution import Conv
 from convarith.layers.elementwise import Elementwise
@@ -115,15 +113,7 @@ def settled(layer: Layer, before: tuple[int, ...]) -> Layer:
         changes["in_channels"] = before[0]
     if getattr(layer, "in_features", 0) is None:
         changes["in_features"] = before[-1]
-    return changed(layer, **changes) if changes else layer
-
-
-def changed(layer: Layer, **changes: object) -> Layer:
-    """The layer with other parameters."""
-    if isinstance(layer, (_AdaptivePool, FractionalMaxPool)):  # their output_size is a method's name, too
-        ndim = changes.pop("ndim", layer.ndim)
-        return type(layer)(**dict(layer.arguments()) | {"ndim": ndim} | changes)
-    return replace(layer, **changes)  # type: ignore[type-var]
+    return layer.changed(**changes) if changes else layer
 
 
 def _run_of(nodes: Sequence[Node]) -> tuple[Elementwise, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from textwrap import indent
 from typing import TYPE_CHECKING
 
-from convarith.decoders.encoder_stages import changed, settled, used
+from convarith.decoders.encoder_stages import settled, used
 from convarith.decoders.inverses import plain_unpool
 from convarith.errors import ParameterError
 from convarith.layers.base import Layer
@@ -19,11 +19,12 @@ from convarith.layers.recorded import Opaque
 from convarith.layers.resampling import PixelShuffle, ZeroInsert
 from convarith.layers.reshaping import Narrow, Permute
 from convarith.networks.network import INPUT, Node
-from convarith.networks.open_sizes import AxisSize
+from convarith.sizes.letters import AxisSize
 from convarith.sizes.rules import AxisRule, FloorRule, with_constant
 
 if TYPE_CHECKING:
-    from convarith.decoders.mirror import Decoder, Step
+    from convarith.decoders.decoder import Decoder
+    from convarith.decoders.plan import Step
 
 LETTERS = {1: ("length",), 2: ("h", "w"), 3: ("d", "h", "w")}
 
@@ -330,7 +331,7 @@ def _encoder_class(decoder: Decoder, pools: list[Step], maps: list[Step]) -> str
         if isinstance(layer, (Add, Multiply, Concat)):
             body.say(f"{target} = {_joined(layer, given)}  # {_times(shapes[node.name])}")
         elif node.name in with_indices:
-            call = _calls(changed(layer, return_indices=True))[-1]
+            call = _calls(layer.changed(return_indices=True))[-1]
             body.is_open = False
             body.add([f"{call},  # {_times(shapes[node.name])}"], given[0], target)
             body.statements[-1] = f"{target}, where = {body.statements[-1].split(' = ', 1)[1]}"
@@ -353,7 +354,7 @@ def _encoder_class(decoder: Decoder, pools: list[Step], maps: list[Step]) -> str
 def _layer(node: Node, shape: tuple[int, ...]) -> Layer:
     layer = settled(node.layer, shape)
     if getattr(layer, "return_indices", False):
-        return changed(layer, return_indices=False)
+        return layer.changed(return_indices=False)
     if isinstance(layer, Elementwise) and layer.settings.get("num_features", 1) is None:
         return Elementwise(layer.word, **(dict(layer.values) | {"num_features": shape[0]}))
     return layer

@@ -10,7 +10,7 @@ from convarith.pytorch import require_torch
 from convarith.sizes.normalise import times
 
 if TYPE_CHECKING:
-    from convarith.decoders.mirror import Decoder
+    from convarith.decoders.decoder import Decoder
 
 BATCH = 2
 MOST_BYTES = 8 * 2**30

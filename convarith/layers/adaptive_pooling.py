@@ -1,12 +1,15 @@
 """Pools that are told their output: adaptive and fractional."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import MISSING, dataclass
+from dataclasses import dataclass
 from math import floor
 from typing import Any, ClassVar
 
 from convarith.errors import ParameterError
 from convarith.layers.base import SpatialLayer
+from convarith.layers.reads import Bins, Reads
+from convarith.layers.registry import build
+from convarith.layers.ways_back import Passage, Way
 from convarith.sizes.normalise import Ints, integer, spread
 from convarith.sizes.rules import AxisRule, FloorRule, ScaleRule, first_size
 
@@ -14,6 +17,16 @@ from convarith.sizes.rules import AxisRule, FloorRule, ScaleRule, first_size
 def integer_or_none(value: object, name: str) -> int | None:
     """An adaptive pool's size along one axis: None keeps the input's."""
     return None if value is None else integer(value, name)
+
+
+def way_to_size(pool: SpatialLayer, passage: Passage) -> Way:
+    """The way back from a pool that is told its output size."""
+    sizes = passage.before[1:]
+    if passage.upsample == "unpool" and pool.keeps_indices:
+        return Way((), "unpool")
+    if sizes == passage.after[1:]:
+        return Way((), "interpolate")
+    return Way((build("Upsample", {"size": sizes}),), "interpolate")
 
 
 def ratio(value: object, name: str) -> float:
@@ -45,6 +58,8 @@ class FractionalMaxPool(SpatialLayer):
     fields_of: ClassVar[dict[str, str]] = {"output_size": "target"}
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
     source: ClassVar[str] = "torch.nn.FractionalMaxPool2d"
+    combines: ClassVar[str] = "max"
+    keeps_indices: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -67,10 +82,6 @@ class FractionalMaxPool(SpatialLayer):
 
     _converters: ClassVar[dict[str, Callable[[object, str], Any]]] = {"output_ratio": ratio}
 
-    def default(self, name: str) -> object:
-        """As for every layer."""
-        return False if name == "return_indices" else None
-
     def _rule(self, axis: int, ndim: int | None) -> AxisRule:
         room = self.at("kernel_size", axis) - (0 if ndim == 3 else 1)  # torch's 3-D pool wants one position more
         if self.output_ratio is None:
@@ -79,6 +90,10 @@ class FractionalMaxPool(SpatialLayer):
         factor = spread(self.output_ratio, axis + 1)[axis]
         # The windows fit once i - floor(i * ratio) >= room; that difference never falls, so halving finds the first.
         return ScaleRule(factor, minimum=first_size(lambda size: size - floor(size * factor) >= room))
+
+    def way_back(self, passage: Passage) -> Way | None:
+        """Every value spread over what it came from, or put back by its index."""
+        return way_to_size(self, passage)
 
     def _refusal(self, axis: int, size: int, least: int) -> str:
         kernel = self.at("kernel_size", axis)
@@ -93,7 +108,7 @@ class FractionalMaxPool(SpatialLayer):
         return "{o}" if self.output_ratio is None else f"floor({{i}}*{spread(self.output_ratio, axis + 1)[axis]!r})"
 
 
-class _AdaptivePool(SpatialLayer):
+class AdaptivePool(SpatialLayer):
     """A pool that gives the output size it is told; None keeps the input's."""
 
     target: Ints | tuple[int | None, ...] | None
@@ -101,6 +116,7 @@ class _AdaptivePool(SpatialLayer):
     signature: ClassVar[tuple[str, ...]] = ("output_size",)
     fields_of: ClassVar[dict[str, str]] = {"output_size": "target"}
     never_spread: ClassVar[tuple[str, ...]] = ("target",)
+    windows_follow_size: ClassVar[bool] = True
     _converters: ClassVar[dict[str, Callable[[object, str], Any]]] = {"target": integer_or_none}
 
     def _set(self, output_size: object, ndim: int | None) -> None:
@@ -111,10 +127,6 @@ class _AdaptivePool(SpatialLayer):
             raise ParameterError(f"{self.name} needs an integer as output_size: torch takes None in 2-D and 3-D only")
         self._set_rules()
 
-    def default(self, name: str) -> object:
-        """output_size has none; return_indices is off."""
-        return MISSING if name == "output_size" else False
-
     def arguments(self) -> Iterator[tuple[str, Any]]:
         """As for every layer; an output size of None is one to write."""
         target = spread(self.target, 1)
@@ -124,6 +136,14 @@ class _AdaptivePool(SpatialLayer):
     def _rule(self, axis: int, ndim: int | None) -> AxisRule:
         target = spread(self.target, axis + 1)[axis]
         return FloorRule() if target is None else FloorRule(rise=0, offset=target)
+
+    def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
+        """Windows of nearly the same length."""
+        return Bins(size, output, averages=self.combines == "mean")
+
+    def way_back(self, passage: Passage) -> Way | None:
+        """Every value spread over what it came from, or put back by its index."""
+        return way_to_size(self, passage)
 
     def letters(self, axis: int) -> dict[str, int]:
         """o, the output size that is asked for."""
@@ -136,7 +156,7 @@ class _AdaptivePool(SpatialLayer):
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class AdaptiveAvgPool(_AdaptivePool):
+class AdaptiveAvgPool(AdaptivePool):
     """An adaptive average pool: torch's AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d.
 
     >>> import convarith as ca
@@ -148,6 +168,8 @@ class AdaptiveAvgPool(_AdaptivePool):
     ndim: int | None
 
     torch_name: ClassVar[str] = "AdaptiveAvgPool"
+    title: ClassVar[str] = "Adaptive average pooling"
+    combines: ClassVar[str] = "mean"
     source: ClassVar[str] = "torch.nn.AdaptiveAvgPool2d"
 
     def __init__(self, *, output_size: object, ndim: int | None = None) -> None:
@@ -168,7 +190,7 @@ class AdaptiveAvgPool(_AdaptivePool):
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class AdaptiveMaxPool(_AdaptivePool):
+class AdaptiveMaxPool(AdaptivePool):
     """An adaptive max pool: torch's AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d.
 
     >>> import convarith as ca
@@ -181,6 +203,9 @@ class AdaptiveMaxPool(_AdaptivePool):
     ndim: int | None
 
     torch_name: ClassVar[str] = "AdaptiveMaxPool"
+    title: ClassVar[str] = "Adaptive max pooling"
+    combines: ClassVar[str] = "max"
+    keeps_indices: ClassVar[bool] = True
     signature: ClassVar[tuple[str, ...]] = ("output_size", "return_indices")
     empty_channels: ClassVar[str] = "unbatched"
     source: ClassVar[str] = "torch.nn.AdaptiveMaxPool2d"

@@ -2,17 +2,24 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import MISSING, fields
+from fractions import Fraction
+from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from convarith.errors import ParameterError, ShapeError
+from convarith.layers.reads import Reads, Scattering
+from convarith.layers.ways_back import Passage, Way
 from convarith.sizes.normalise import Ints, collapse, integer, per_axis, shape_of, times
 from convarith.sizes.rules import AxisRule, FloorRule
 
 if TYPE_CHECKING:
+    from convarith.sizes.letters import Dim, Limits, OpenShape
     from convarith.sizes.sets import SizeRange
 
 AXIS_NAMES = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
+
+Order = tuple[int, ...] | None
+"""Which axis, batch included, stands at each place behind a Permute; None where all stand where torch has them."""
 
 
 def kind_of(class_name: str) -> str:
@@ -45,6 +52,31 @@ class Layer:
     dimensions: ClassVar[tuple[int, ...]] = ()
     """The suffixes 1d, 2d, 3d that exist; empty where torch's class has none."""
 
+    title: ClassVar[str] = ""
+    """What a picture of the layer is called; empty: its name."""
+    combines: ClassVar[str] = "sum"
+    """What an output makes of the inputs it reads: their 'sum', 'mean', 'max' or 'norm' (of a power)."""
+    keeps_positions: ClassVar[bool] = False
+    """Does every output position depend on the same position of its inputs alone?"""
+    joins: ClassVar[bool] = False
+    """Do branches meet in this layer, position by position?"""
+    broadcasts: ClassVar[bool] = True
+    """Of a layer with several inputs: may an axis of 1 meet an axis of any size?"""
+    keeps_indices: ClassVar[bool] = False
+    """Does the layer know where each output came from, as a max pool does for an unpool?"""
+    pads_only: ClassVar[bool] = False
+    """Does the layer only add or cut positions at the ends?"""
+    row_per_tap: ClassVar[bool] = False
+    """Does each tap give an output of its own, in place of their sum, as in Unfold?"""
+    overlap_side: ClassVar[str] = ""
+    """Where its overlap is counted: 'output' for a layer that upsamples, 'gradient' for windows that read inputs."""
+    hides_axes: ClassVar[bool] = False
+    """Does the layer take inputs of any number of axes, so that it tells nothing about them?"""
+    windows_follow_size: ClassVar[bool] = False
+    """Do its windows follow from the sizes, so that without them there is no pattern?"""
+    takes_output_size: ClassVar[bool] = False
+    """Can the layer's forward be asked for an output size?"""
+
     ndim: int | None = None
     """Spatial axes; None: as many as the input has."""
 
@@ -75,6 +107,82 @@ class Layer:
         raise NotImplementedError(type(self).__name__)
 
     @property
+    def has_matrix(self) -> bool:
+        """Is the layer linear, its matrix the product of what its axes read?"""
+        return False
+
+    # What the layer reads, and what it does to sizes that are open ---------------------------------------------------
+
+    @property
+    def input_ndim(self) -> int | None:
+        """Spatial axes of the layer's input; 0 for features, None where it does not tell."""
+        return self.ndim
+
+    @property
+    def pad_mode(self) -> str:
+        """What the layer's padding shows: 'zeros', 'reflect', 'replicate' or 'circular'."""
+        return "zeros"
+
+    def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
+        """Which of `size` inputs each of `output` outputs reads along one of `ndim` axes; None: all of them."""
+        return None
+
+    def constant_share(self, axis: int) -> Fraction:
+        """What every output is multiplied by along one axis, as an average pool's divisor_override divides it."""
+        return Fraction(1)
+
+    def scattering(self, axis: int) -> Scattering | None:
+        """What the layer, or its gradient, adds to along one axis (see `overlap_side`); None: no fixed pattern."""
+        return None
+
+    @property
+    def mixes_positions(self) -> bool:
+        """Does the layer leave no position where it was?"""
+        return not self.keeps_positions
+
+    def carried(self, inputs: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of its inputs whose positions the output carries on."""
+        return inputs
+
+    def channels_read(
+        self, target: int, position: tuple[int, ...], channels: int, out_channels: int
+    ) -> Iterator[tuple[int, tuple[int, ...] | None, tuple[int, ...] | None]]:
+        """(channel, start of its weight's index, the only tap or None) of what an output of channel `target` reads."""
+        yield target, None, None
+
+    def weight_shape(self, ndim: int) -> tuple[int, ...] | None:
+        """The shape of the weight as torch has it, open channels counted as one per group; None without a weight."""
+        return None
+
+    def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
+        """The output's shape for inputs whose sizes are open, and what the layer refuses, noted in `limits`.
+
+        Raises ShapeError where no input size could be right.
+        """
+        from convarith.sizes.letters import Unknown  # only a question about every size needs it
+
+        return tuple(Unknown() for _ in shapes[0])
+
+    def order(self, before: Sequence[Order]) -> Order:
+        """The order of the axes behind the layer; None where it does not keep the places apart."""
+        return None
+
+    def keeps_fields(self, order: Order) -> bool:
+        """Does the layer only move positions, each seeing what it saw? `order` is that behind the layer."""
+        return False
+
+    # The way back ----------------------------------------------------------------------------------------------------
+
+    def way_back(self, passage: Passage) -> Way | None:
+        """Layers from the output back to the input; None where only the two shapes tell what leads back.
+
+        Raises NoWayBackError for a layer that has none, with the change that would give it one.
+        """
+        return None
+
+    # Numbers ---------------------------------------------------------------------------------------------------------
+
+    @property
     def parameter_count(self) -> int:
         """How many trainable numbers the layer holds."""
         return 0
@@ -85,11 +193,18 @@ class Layer:
         return 0
 
     def default(self, name: str) -> object:
-        """The value of a parameter that the text of the layer leaves out."""
-        for field in fields(self):  # type: ignore[arg-type]
-            if field.name == name:
-                return MISSING if field.default is MISSING else field.default
-        raise KeyError(name)
+        """The value of a parameter that the text of the layer leaves out; `Parameter.empty` where there is none."""
+        return _parameters(type(self))[name]
+
+    def changed(self, **changes: object) -> Self:
+        """The layer with other parameters, by the names of its constructor.
+
+        >>> import convarith as ca
+        >>> ca.MaxPool(kernel_size=2).changed(ceil_mode=True)
+        MaxPool(kernel_size=2, ceil_mode=True)
+        """
+        given = {name: getattr(self, self.fields_of.get(name, name)) for name in _parameters(type(self))}
+        return type(self)(**(given | changes))
 
     def arguments(self) -> Iterator[tuple[str, Any]]:
         """The parameters that are not their default, in torch's order, as torch takes them."""
@@ -105,7 +220,7 @@ class Layer:
     @classmethod
     def from_call(cls, name: str, ndim: int | None, arguments: dict[str, Any]) -> Self:
         """The layer of a call, its arguments by torch's names."""
-        return cls(**arguments) if ndim is None or not cls.dimensions else cls(ndim=ndim, **arguments)  # type: ignore[call-arg]
+        return cls(**(arguments if ndim is None or not cls.dimensions else {"ndim": ndim} | arguments))
 
     def __str__(self) -> str:
         """The layer as a call that `parse` reads back to an equal layer."""
@@ -119,6 +234,16 @@ class Layer:
 
     def __repr__(self) -> str:
         return str(self)
+
+
+_PARAMETERS: dict[type[Layer], dict[str, object]] = {}
+
+
+def _parameters(cls: type[Layer]) -> dict[str, object]:
+    """The parameters of a layer's constructor, with their defaults; worked out once per class."""
+    if cls not in _PARAMETERS:
+        _PARAMETERS[cls] = {name: each.default for name, each in signature(cls).parameters.items()}
+    return _PARAMETERS[cls]
 
 
 class SpatialLayer(Layer):
@@ -138,6 +263,9 @@ class SpatialLayer(Layer):
 
     ndim_matters: ClassVar[bool] = False
     """Does torch's 3-D version refuse what the others take?"""
+
+    mixes_positions: ClassVar[bool] = False
+    """Positions keep their order, axis by axis."""
 
     _rules: tuple[AxisRule, ...]
     _floors: tuple[tuple[int, int, int, int, int], ...] | None
@@ -221,17 +349,21 @@ class SpatialLayer(Layer):
         """
         floors = self._floors
         if floors is None or input_size.__class__ is not tuple:
-            return self._slow_output_size(self._sizes(input_size))
+            return self._slow_output_size(self.spatial_size(input_size))
         if len(floors) != len(input_size):
             if self.ndim is not None or self.ndim_matters:
-                return self._slow_output_size(self._sizes(input_size))
+                return self._slow_output_size(self.spatial_size(input_size))
             floors *= len(input_size)
         output = []
         for (rise, shift, step, offset, minimum), size in zip(floors, input_size):  # noqa: B905 - equally long by now
             if size.__class__ is not int or size < minimum:
-                return self._slow_output_size(self._sizes(input_size))
+                return self._slow_output_size(self.spatial_size(input_size))
             output.append(rise * ((size + shift) // step) + offset)
         return tuple(output)
+
+    def outputs_along(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
+        """What each axis gives by its own rule: the output size; for an Unfold, how many blocks lie along each axis."""
+        return SpatialLayer.output_size(self, input_size)
 
     def _slow_output_size(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
         """The path of sizes that are refused, and of rules that are more than a floor."""
@@ -244,14 +376,34 @@ class SpatialLayer(Layer):
             output.append(result)
         return tuple(output)
 
-    def _sizes(self, input_size: object) -> tuple[int, ...]:
+    def spatial_size(self, input_size: object) -> tuple[int, ...]:
+        """A size as users write it, one number for every axis; checked."""
         if isinstance(input_size, Sequence):
             return shape_of(input_size, "input size")
         return (integer(input_size, "input size"),) * (self.ndim or 1)
 
+    def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
+        """Each spatial axis by its rule; channels where they are known."""
+        (shape,) = shapes
+        ndim = self.ndim or max(1, len(shape) - 2)
+        if len(shape) < ndim + 1:
+            raise ShapeError(f"it takes {ndim} spatial axes, but {len(shape) - 2} are left")
+        *lead, channels = shape[: len(shape) - ndim]
+        pairs = zip(self.rules(ndim), shape[len(shape) - ndim :], strict=True)
+        sizes = [limits.apply(rule, size) for rule, size in pairs]
+        return (*lead, self._open_channels(channels), *sizes)
+
+    def _open_channels(self, channels: "Dim") -> "Dim":
+        """Output channels of input channels that may be open."""
+        from convarith.sizes.letters import AxisSize, Unknown
+
+        if isinstance(channels, int):
+            return self._channels(channels)
+        return channels if isinstance(channels, AxisSize) else Unknown()
+
     def _asked(self, input_size: int | Sequence[int], output_size: Sequence[int]) -> list[tuple[int, int]]:
         """(input, output that is asked for) of every axis, where a layer's forward may be asked for a size."""
-        inputs, wanted = self._sizes(input_size), shape_of(output_size, "output_size")
+        inputs, wanted = self.spatial_size(input_size), shape_of(output_size, "output_size")
         if len(wanted) != len(self.rules(len(inputs))):
             raise ShapeError(f"output_size {times(wanted)} has {len(wanted)} sizes, the input {len(inputs)}")
         return list(zip(inputs, wanted, strict=True))
@@ -289,7 +441,7 @@ class SpatialLayer(Layer):
         >>> [str(sizes) for sizes in ca.Conv(kernel_size=3, stride=2).inputs_for((13, 14))]
         ['27..28', '29..30']
         """
-        wanted = self._sizes(output_size)
+        wanted = self.spatial_size(output_size)
         found = []
         for axis, (rule, size) in enumerate(zip(self.rules(len(wanted)), wanted, strict=True)):
             inputs = rule.inputs_for(size)
@@ -298,6 +450,19 @@ class SpatialLayer(Layer):
                 raise ShapeError(f"{where}: no input gives an output of {size}, as o = {rule.formula()}")
             found.append(inputs)
         return tuple(found)
+
+    def leftover(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
+        """As `unread`; negative where ceil_mode lets the last window hang over the end."""
+        return (0,) * len(self.outputs_along(input_size))
+
+    def unread(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
+        """How many positions at the end of each padded axis no window reaches; the padding comes last.
+
+        >>> import convarith as ca
+        >>> ca.Conv(kernel_size=3, stride=2).unread(28)
+        (1,)
+        """
+        return tuple(max(0, left) for left in self.leftover(input_size))
 
     def back(self, input_size: int | Sequence[int]) -> tuple[Layer, ...]:
         """Layers that lead from this input's output size back to the input size; empty where there are none.

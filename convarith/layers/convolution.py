@@ -1,16 +1,22 @@
 """Convolution and transposed convolution, and the way back from any layer with a window."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from math import gcd, prod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from convarith.errors import ParameterError, ShapeError
 from convarith.layers.base import Layer
+from convarith.layers.padding import Pad
+from convarith.layers.reads import Reads, Scattering, Spread
+from convarith.layers.ways_back import Passage, Way
 from convarith.layers.window import PADDING_MODES, Padding, WindowLayer, window_too_large
 from convarith.sizes.normalise import Ints, integer, nearest, side, spread
 from convarith.sizes.rules import AxisRule, FloorRule, hits_evenly
+
+if TYPE_CHECKING:
+    from convarith.sizes.letters import Dim
 
 
 class ConvolutionLayer(WindowLayer):
@@ -22,6 +28,7 @@ class ConvolutionLayer(WindowLayer):
     bias: bool
     padding_mode: str
     empty_channels: ClassVar[str] = "always"
+    has_matrix: ClassVar[bool] = True
     dimensions: ClassVar[tuple[int, ...]] = (1, 2, 3)
     leading: ClassVar[int] = 3
     never_spread: ClassVar[tuple[str, ...]] = ("kernel_size",)
@@ -51,6 +58,20 @@ class ConvolutionLayer(WindowLayer):
         if channels == 0 and self.padding_mode in ("reflect", "replicate"):
             raise ShapeError(f"{self.name} got zero channels: padding_mode={self.padding_mode!r} needs some")
         return self.out_channels if channels else 0  # torch makes no channels out of none
+
+    def _open_channels(self, channels: "Dim") -> "Dim":
+        from convarith.sizes.letters import AxisSize, Unknown
+
+        if isinstance(channels, AxisSize):
+            return channels
+        if isinstance(channels, int) and self.out_channels is not None:
+            return self._channels(channels)
+        return Unknown() if self.out_channels is None else self.out_channels
+
+    def _grouped(self) -> tuple[int, int]:
+        """(input, output) channels, open ones counted as one per group; torch makes no channels out of none."""
+        in_channels = self.groups if self.in_channels is None else self.in_channels
+        return in_channels, self.groups if self.out_channels is None else self.out_channels
 
     def _weights(self, channels: int, ndim: int) -> int:
         """Weights of all taps, each used once for a position of the strided side."""
@@ -106,6 +127,7 @@ class Conv(ConvolutionLayer):
         "in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias", "padding_mode",
     )  # fmt: skip
     source: ClassVar[str] = "arXiv 1603.07285, relationship 15"
+    title: ClassVar[str] = "Convolution"
     _converters: ClassVar[dict[str, Callable[[object, str], Any]]] = {"padding": side}
 
     def __post_init__(self) -> None:
@@ -125,6 +147,25 @@ class Conv(ConvolutionLayer):
             self._settle("kernel_size", "stride", "padding", "dilation", **limits)
         self._check_channels(least_in=0)
         self._set_rules()
+
+    @property
+    def pad_mode(self) -> str:
+        """What the padding shows."""
+        return self.padding_mode
+
+    def weight_shape(self, ndim: int) -> tuple[int, ...] | None:
+        """(out, in/groups, *kernel)."""
+        in_channels, out_channels = self._grouped()
+        return (out_channels, in_channels // self.groups, *spread(self.kernel_size, ndim))
+
+    def channels_read(
+        self, target: int, position: tuple[int, ...], channels: int, out_channels: int
+    ) -> Iterator[tuple[int, tuple[int, ...] | None, tuple[int, ...] | None]]:
+        """The channels of the output channel's group."""
+        own = channels // self.groups
+        first = target // (out_channels // self.groups) * own
+        for number in range(own):
+            yield first + number, (target, number), None
 
     def pads(self, axis: int) -> tuple[int, int]:
         """Padding before and after one axis.
@@ -235,6 +276,9 @@ class ConvTranspose(ConvolutionLayer):
     )  # fmt: skip
     formula_text: ClassVar[str] = "({i} - 1)*{s} - 2*{p} + {d}*({k} - 1) + {op} + 1"
     source: ClassVar[str] = "arXiv 1603.07285, relationship 14, with dilation"
+    title: ClassVar[str] = "Transposed convolution"
+    overlap_side: ClassVar[str] = "output"
+    takes_output_size: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if isinstance(self.padding, str):
@@ -254,6 +298,49 @@ class ConvTranspose(ConvolutionLayer):
                     f"({dilation}), so at most {max(stride, dilation) - 1}"
                 )
         self._set_rules()
+
+    def weight_shape(self, ndim: int) -> tuple[int, ...] | None:
+        """(in, out/groups, *kernel)."""
+        in_channels, out_channels = self._grouped()
+        return (in_channels, out_channels // self.groups, *spread(self.kernel_size, ndim))
+
+    def channels_read(
+        self, target: int, position: tuple[int, ...], channels: int, out_channels: int
+    ) -> Iterator[tuple[int, tuple[int, ...] | None, tuple[int, ...] | None]]:
+        """The channels of the output channel's group."""
+        own, out = channels // self.groups, out_channels // self.groups
+        for channel in range(target // out * own, (target // out + 1) * own):
+            yield channel, (channel, target % out), None
+
+    def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
+        """Every input is multiplied into a window of outputs."""
+        return Spread(
+            size=self.at("kernel_size", axis), stride=self.at("stride", axis), dilation=self.at("dilation", axis),
+            before=self.at("padding", axis),
+        )  # fmt: skip
+
+    def scattering(self, axis: int) -> Scattering | None:
+        """What the forward pass adds to; output_padding keeps some of what the padding cuts off."""
+        kernel, stride, dilation = (self.at(name, axis) for name in ("kernel_size", "stride", "dilation"))
+        padding = self.at("padding", axis)
+        return Scattering(kernel, stride, dilation, padding, padding - self.at("output_padding", axis))
+
+    def way_back(self, passage: Passage) -> Way | None:
+        """The convolution of the same parameters, where it leads back to the size."""
+        back = self.back(passage.before[1:])
+        shape = (1, *passage.after)
+        try:
+            for layer in back:
+                shape = layer.output_shape(shape)
+        except ShapeError:
+            return None
+        return Way.exact(*back) if shape[1:] == passage.before else None
+
+    def with_output(self, input_size: tuple[int, ...], output_size: tuple[int, ...]) -> "ConvTranspose":
+        """The layer whose output_padding gives this output size."""
+        plain = self.changed(output_padding=0)
+        pairs = zip(output_size, plain.output_size(input_size), strict=True)
+        return plain.changed(output_padding=tuple(wanted - given for wanted, given in pairs))
 
     def _constant(self, axis: int) -> int:
         """What the output has beyond s * (i - 1)."""
@@ -316,7 +403,7 @@ class ConvTranspose(ConvolutionLayer):
             **{name: getattr(self, name) for name in names},
             in_channels=self.out_channels, out_channels=self.in_channels,
         )  # fmt: skip
-        axes = range(len(self._sizes(input_size)))
+        axes = range(len(self.spatial_size(input_size)))
         further = [self.at("output_padding", axis) // self.at("stride", axis) for axis in axes]
         return (conv, _crop([(0, -size) for size in further])) if any(further) else (conv,)
 
@@ -397,14 +484,14 @@ def even_window(kernel: int, stride: int, dilation: int = 1, extra: int = 0) -> 
     return kernel, next(each for each in count(least) if gcd(each, stride) == 1)
 
 
-def even(layer: ConvTranspose) -> ConvTranspose:
+def made_even(layer: ConvTranspose) -> ConvTranspose:
     """The nearest transposed convolution of the same output sizes that hits every inner position equally often.
 
     An even layer is returned as it is. The formula: k2 = ceil(k/s)*s, t = 2p - op + k2 - k, p2 = ceil(t/2),
     op2 = 2*p2 - t.
 
     >>> import convarith as ca
-    >>> even(ca.ConvTranspose(kernel_size=3, stride=2, padding=1, output_padding=1))
+    >>> made_even(ca.ConvTranspose(kernel_size=3, stride=2, padding=1, output_padding=1))
     ConvTranspose(kernel_size=4, stride=2, padding=1)
     """
     axes = []
@@ -425,6 +512,4 @@ def even(layer: ConvTranspose) -> ConvTranspose:
 
 
 def _crop(sides: Sequence[tuple[int, int]]) -> Layer:
-    from convarith.layers.padding import Pad  # rarely needed: a crop follows few layers
-
     return Pad(padding=tuple(sides), ndim=len(sides))

@@ -3,12 +3,16 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from convarith.errors import ParameterError, ShapeError
-from convarith.layers.base import Layer
+from convarith.layers.base import Layer, Order
+from convarith.layers.reads import Reads, Window
 from convarith.layers.reshaping import axis_of
 from convarith.sizes.normalise import integer, nearest, per_axis, shape_of, times
+
+if TYPE_CHECKING:
+    from convarith.sizes.letters import Limits, OpenShape
 
 REQUIRED = object()
 """In the table: a parameter without a default."""
@@ -87,7 +91,7 @@ def _group_norm(arguments: Arguments, shape: tuple[int, ...]) -> str | None:
 
 
 def _layer_norm(arguments: Arguments, shape: tuple[int, ...]) -> str | None:
-    wanted = _sizes(arguments["normalized_shape"])
+    wanted = normalized_sizes(arguments["normalized_shape"])
     if shape[len(shape) - len(wanted) :] == wanted and len(shape) >= len(wanted):
         return None
     return f"expects (..., {', '.join(map(str, wanted))}) (normalized_shape)"
@@ -105,7 +109,8 @@ def _channel_shuffle(arguments: Arguments, shape: tuple[int, ...]) -> str | None
     return f"groups={groups} does not divide the {shape[1]} channels" if shape[1] % groups else None
 
 
-def _sizes(value: object) -> tuple[int, ...]:
+def normalized_sizes(value: object) -> tuple[int, ...]:
+    """A LayerNorm's normalized_shape as a tuple."""
     sizes = per_axis(value, "normalized_shape")
     return sizes if isinstance(sizes, tuple) else (sizes,)
 
@@ -189,6 +194,7 @@ class Elementwise(Layer):
 
     torch_name: ClassVar[str] = "Elementwise"
     rule_text: ClassVar[str] = "the shape stays"
+    keeps_positions: ClassVar[bool] = True
 
     def __init__(self, word: str = "Identity", **arguments: Any) -> None:
         if word not in TABLE:
@@ -216,7 +222,7 @@ class Elementwise(Layer):
             if given.get(name) is not None and integer(given[name], name) < 1:
                 raise ParameterError(f"{name} is {given[name]}: it must be at least 1")
         if "normalized_shape" in given:
-            shape_of(_sizes(given["normalized_shape"]), "normalized_shape")
+            shape_of(normalized_sizes(given["normalized_shape"]), "normalized_shape")
         if "num_groups" in given and given["num_channels"] % given["num_groups"]:
             raise ParameterError(
                 f"num_channels {given['num_channels']} is not divisible by num_groups {given['num_groups']}"
@@ -267,6 +273,34 @@ class Elementwise(Layer):
         """The size itself."""
         return shape_of((input_size,) if isinstance(input_size, int) else input_size, "input size")
 
+    def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
+        """Every position its own."""
+        return Window()
+
+    def order(self, before: Sequence[Order]) -> Order:
+        """As before."""
+        return before[0]
+
+    def changed(self, **changes: object) -> Self:
+        """The layer with other parameters, by torch's names."""
+        return type(self)(self.word, **(dict(self.values) | changes))
+
+    def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
+        """The shape itself; a LayerNorm fixes its last sizes, an InstanceNorm wants more than one position."""
+        from convarith.sizes.letters import product
+
+        (shape,) = shapes
+        settings = self.settings
+        if "normalized_shape" in settings:
+            wanted = normalized_sizes(settings["normalized_shape"])
+            for size, value in zip(reversed(shape), reversed(wanted), strict=False):
+                limits.must_be(size, value)
+        elif len(shape) > 1 and isinstance(shape[1], int):
+            self.output_shape([each if isinstance(each, int) else 2 for each in shape])
+        if self.word.startswith("InstanceNorm") and not settings["track_running_stats"]:
+            limits.must_not_be(product(shape[2:]), 1, "it needs more than one position")
+        return shape
+
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         check = TABLE[self.word][1]
         wrong = check(self.settings, shape) if check else None
@@ -287,7 +321,9 @@ class Elementwise(Layer):
             return int(given["num_parameters"])
         scale_and_shift = 1 + bool(given.get("bias", False))
         if "normalized_shape" in given:
-            return prod(_sizes(given["normalized_shape"])) * scale_and_shift * bool(given["elementwise_affine"])
+            return (
+                prod(normalized_sizes(given["normalized_shape"])) * scale_and_shift * bool(given["elementwise_affine"])
+            )
         if "affine" in given:
             channels = given.get("num_features") or given.get("num_channels") or 0
             return channels * scale_and_shift * bool(given["affine"])

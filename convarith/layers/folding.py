@@ -3,14 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from convarith.errors import ShapeError
-from convarith.layers.base import Layer, SpatialLayer
+from convarith.layers.base import Layer
+from convarith.layers.reads import Reads, Scattering
+from convarith.layers.ways_back import Passage, Way
 from convarith.layers.window import WindowLayer, window_too_large
 from convarith.sizes.normalise import Ints, shape_of, times
 from convarith.sizes.rules import AxisRule, FloorRule
 from convarith.sizes.sets import SizeRange
+
+if TYPE_CHECKING:
+    from convarith.sizes.letters import Limits, OpenShape
 
 
 class _Blocks(WindowLayer):
@@ -36,10 +41,6 @@ class _Blocks(WindowLayer):
         kernel, dilation, padding = (self.at(name, axis) for name in ("kernel_size", "dilation", "padding"))
         return window_too_large(size, (padding, padding), kernel, dilation)
 
-    def blocks(self, size: int | Sequence[int]) -> tuple[int, ...]:
-        """Blocks along each axis of a map of this size."""
-        return SpatialLayer.output_size(self, size)
-
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Unfold(_Blocks):
@@ -57,6 +58,8 @@ class Unfold(_Blocks):
 
     rule_text: ClassVar[str] = "every block of the height and width becomes one column"
     torch_name: ClassVar[str] = "Unfold"
+    has_matrix: ClassVar[bool] = True
+    row_per_tap: ClassVar[bool] = True
     signature: ClassVar[tuple[str, ...]] = ("kernel_size", "dilation", "padding", "stride")
     source: ClassVar[str] = "torch.nn.Unfold: the columns are the product over both axes"
 
@@ -65,7 +68,7 @@ class Unfold(_Blocks):
 
     def output_size(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
         """(columns,) of (height, width)."""
-        return (prod(self.blocks(input_size)),)
+        return (prod(self.outputs_along(input_size)),)
 
     def inputs_for(self, output_size: int | Sequence[int]) -> tuple[SizeRange, ...]:
         """Columns do not tell the height from the width: refused."""
@@ -76,10 +79,21 @@ class Unfold(_Blocks):
         self.output_size(input_size)
         return (
             Fold(
-                output_size=self._sizes(input_size), kernel_size=self.kernel_size,
+                output_size=self.spatial_size(input_size), kernel_size=self.kernel_size,
                 dilation=self.dilation, padding=self.padding, stride=self.stride,
             ),
         )  # fmt: skip
+
+    def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
+        """The blocks of both axes as one product."""
+        from convarith.sizes.letters import product
+
+        *lead, rows, height, width = super().open_shape(shapes, limits)
+        return (*lead, rows, product((height, width)))
+
+    def way_back(self, passage: Passage) -> Way | None:
+        """Fold, to the size."""
+        return Way.exact(*self.back(passage.before[1:]))
 
     def _channels(self, channels: int) -> int:
         return channels * self.at("kernel_size", 0) * self.at("kernel_size", 1)
@@ -105,6 +119,8 @@ class Fold(_Blocks):
     signature: ClassVar[tuple[str, ...]] = ("output_size", "kernel_size", "dilation", "padding", "stride")
     fields_of: ClassVar[dict[str, str]] = {"output_size": "target"}
     source: ClassVar[str] = "torch.nn.Fold: the columns are the product over both axes"
+    overlap_side: ClassVar[str] = "output"
+    hides_axes: ClassVar[bool] = True
 
     def __init__(
         self, *, output_size: Ints, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0, stride: Ints = 1
@@ -116,10 +132,6 @@ class Fold(_Blocks):
             object.__setattr__(self, name, value)
         self._settle_blocks("target")
 
-    def default(self, name: str) -> object:
-        """As torch has them, spread over both axes."""
-        return {"dilation": (1, 1), "padding": (0, 0), "stride": (1, 1)}.get(name)
-
     @property
     def columns(self) -> int:
         """How many columns the input must have.
@@ -128,7 +140,7 @@ class Fold(_Blocks):
         >>> ca.Fold(output_size=(5, 6), kernel_size=(2, 3)).columns
         16
         """
-        return prod(self.blocks(self._target))
+        return prod(self.outputs_along(self._target))
 
     @property
     def _target(self) -> tuple[int, int]:
@@ -141,9 +153,45 @@ class Fold(_Blocks):
             raise ShapeError(f"Fold to {times(self._target)} needs {self.columns} columns, got {times(given)}")
         return self._target
 
+    @property
+    def input_ndim(self) -> int | None:
+        """Columns are no spatial axis."""
+        return None
+
+    def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
+        """Columns have no positions."""
+        return None
+
+    def carried(self, inputs: tuple[str, ...]) -> tuple[str, ...]:
+        """Columns have no positions to carry on."""
+        return ()
+
+    def scattering(self, axis: int) -> Scattering | None:
+        """Every block adds to the map of output_size."""
+        kernel, stride, dilation = (self.at(name, axis) for name in ("kernel_size", "stride", "dilation"))
+        before, size = self.at("padding", axis), self.at("target", axis)
+        blocks = self.rules()[axis](size) or 0
+        after = (blocks - 1) * stride + self.span(axis) - before - size
+        return Scattering(kernel, stride, dilation, before, after, (blocks, size))
+
+    def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
+        """The map of output_size, for the one number of columns."""
+        from convarith.sizes.letters import Unknown
+
+        (shape,) = shapes
+        limits.must_be(shape[-1], self.columns)
+        volume = self.at("kernel_size", 0) * self.at("kernel_size", 1)
+        rows = shape[-2]
+        return (*shape[:-2], rows // volume if isinstance(rows, int) else Unknown(), *self._target)
+
+    def way_back(self, passage: Passage) -> Way | None:
+        """Unfold, with the same windows."""
+        names = ("kernel_size", "dilation", "padding", "stride")
+        return Way.exact(Unfold(**{name: getattr(self, name) for name in names}))
+
     def inputs_for(self, output_size: int | Sequence[int]) -> tuple[SizeRange, ...]:
         """The one number of columns."""
-        if self._sizes(output_size) != self._target:
+        if self.spatial_size(output_size) != self._target:
             raise ShapeError(f"{self} gives {times(self._target)}, whatever the input")
         return (SizeRange(self.columns, self.columns),)
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from convarith.errors import ShapeError
-from convarith.layers.base import Layer
+from convarith.layers.base import Layer, Order
 from convarith.layers.reshaping import axis_of
 from convarith.sizes.normalise import integer, shape_of, times
+
+if TYPE_CHECKING:
+    from convarith.sizes.letters import Dim, Limits, OpenShape
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -21,10 +24,26 @@ class Add(Layer):
 
     torch_name: ClassVar[str] = "Add"
     rule_text: ClassVar[str] = "the common shape, axes of 1 spread"
+    keeps_positions: ClassVar[bool] = True
+    joins: ClassVar[bool] = True
 
     def output_size(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
         """The size itself."""
         return shape_of((input_size,) if isinstance(input_size, int) else input_size, "input size")
+
+    def order(self, before: Sequence[Order]) -> Order:
+        """The order that all inputs have."""
+        return before[0] if len(set(before)) == 1 else None
+
+    def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
+        """All inputs must agree, axes of 1 aside."""
+        result = shapes[0]
+        for shape in shapes[1:]:
+            length = max(len(result), len(shape))
+            ones: OpenShape = (1,) * length
+            pairs = zip((*ones[len(result) :], *result), (*ones[len(shape) :], *shape), strict=True)
+            result = tuple(limits.equal(one, other, spreads=True) for one, other in pairs)
+        return result
 
     def joined_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         """The common shape. Raises ShapeError where two inputs cannot be added."""
@@ -67,6 +86,16 @@ class MatchSize(Layer):
 
     torch_name: ClassVar[str] = "MatchSize"
     rule_text: ClassVar[str] = "the positions of the second input"
+    keeps_positions: ClassVar[bool] = True
+    broadcasts: ClassVar[bool] = False
+
+    def carried(self, inputs: tuple[str, ...]) -> tuple[str, ...]:
+        """The first input's."""
+        return inputs[:1]
+
+    def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
+        """As with known sizes."""
+        return (*shapes[0][:2], *shapes[1][2:])
 
     def joined_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         """The first input's batch and channels, the second's positions."""
@@ -89,10 +118,36 @@ class Concat(Layer):
 
     torch_name: ClassVar[str] = "Concat"
     rule_text: ClassVar[str] = "the sum along axis dim, the other axes stay"
+    keeps_positions: ClassVar[bool] = True
+    joins: ClassVar[bool] = True
     signature: ClassVar[tuple[str, ...]] = ("dim",)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", integer(self.dim, "dim"))
+
+    @property
+    def mixes_positions(self) -> bool:
+        """Only along another axis than the channels."""
+        return self.dim not in (1, -3)
+
+    def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
+        """The sum along one axis; along the others all inputs must agree."""
+        from convarith.sizes.letters import Unknown
+
+        if len({len(shape) for shape in shapes}) > 1:
+            raise ShapeError("its inputs have different axes")
+        along = axis_of(self.dim, len(shapes[0]), "dim")
+        joined: list[Dim] = []
+        for axis, sizes in enumerate(zip(*shapes, strict=True)):
+            if axis == along:
+                known = [size for size in sizes if isinstance(size, int)]
+                joined.append(sum(known) if len(known) == len(sizes) else Unknown())
+                continue
+            size = sizes[0]
+            for other in sizes[1:]:
+                size = limits.equal(size, other, spreads=False)
+            joined.append(size)
+        return tuple(joined)
 
     def output_size(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
         """The size itself: channels are no spatial size."""

@@ -2,38 +2,17 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 from convarith.errors import ParameterError, ShapeError
 from convarith.layers.base import Layer, SpatialLayer
+from convarith.layers.reads import Reads, Scattering, Window
+from convarith.layers.ways_back import Passage, Way
 from convarith.layers.window import PADDING_MODES, Padding
 from convarith.sizes.normalise import integer, nearest, side, times
 from convarith.sizes.rules import AxisRule, FloorRule
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 CLASS_OF_MODE = dict(zip(PADDING_MODES, ("ZeroPad", "ReflectionPad", "ReplicationPad", "CircularPad"), strict=True))
-
-Index = TypeVar("Index", int, "NDArray[np.int64]")
-
-
-def padding_source(mode: str, position: Index, size: int, before: int, after: int) -> Index:
-    """The input that a position reads, counted from the first input, where a padding mode fills the outside.
-
-    A position may be a whole array of them, of numpy.
-
-    >>> [padding_source("reflect", at, 4, 2, 2) for at in range(-2, 6)]
-    [2, 1, 0, 1, 2, 3, 2, 1]
-    """
-    last = size - 1
-    if mode == "reflect":
-        return last - abs(last - abs(position))
-    if mode == "replicate":  # the middle one of 0, position and last
-        return (abs(position) - abs(position - last) + last) // 2
-    first, cropped = max(-before, 0), size - max(-before, 0) - max(-after, 0)  # torch crops, then wraps
-    return first + (position - first) % cropped
 
 
 def either_side(value: object, name: str) -> int | tuple[int, int]:
@@ -65,6 +44,8 @@ class Pad(SpatialLayer):
     dimensions: ClassVar[tuple[int, ...]] = (1, 2, 3)
     leading: ClassVar[int] = 1
     source: ClassVar[str] = "torch.nn.functional.pad"
+    title: ClassVar[str] = "Padding"
+    pads_only: ClassVar[bool] = True
     _converters: ClassVar[dict[str, Callable[[object, str], Any]]] = {"padding": either_side}
 
     def __post_init__(self) -> None:
@@ -166,6 +147,29 @@ class Pad(SpatialLayer):
         """The same padding taken away, or the crop filled up with zeros."""
         sides = tuple((-before, -after) for before, after in (self.pads(axis) for axis in range(self.ndim or 1)))
         return (Pad(padding=sides if self.ndim else sides[0], ndim=self.ndim),)
+
+    def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
+        """A window of one tap over the padded input."""
+        before, after = self.pads(axis)
+        return Window(before=before, after=after, mode=self.mode)
+
+    @property
+    def pad_mode(self) -> str:
+        """What the padding shows."""
+        return self.mode
+
+    def scattering(self, axis: int) -> Scattering | None:
+        """Every position once."""
+        return Scattering(1, 1, 1, *self.pads(axis))
+
+    def way_back(self, passage: Passage) -> Way | None:
+        """What was padded is cut and what was cut is filled up, which comes first: torch cuts first."""
+        pads = [self.pads(axis) for axis in range(passage.ndim)]
+        if not any(before * after < 0 for before, after in pads):
+            return Way.exact(*self.back(passage.before[1:]))
+        fill = tuple((max(0, -before), max(0, -after)) for before, after in pads)
+        cut = tuple((-max(0, before), -max(0, after)) for before, after in pads)
+        return Way.exact(*(Pad(padding=sides, ndim=passage.ndim) for sides in (fill, cut)))
 
     def letters(self, axis: int) -> dict[str, int]:
         """i, and p, or p1 before and p2 after."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar
 
 from convarith.errors import ParameterError
@@ -11,7 +12,7 @@ from convarith.sizes.normalise import Ints, integer
 from convarith.sizes.rules import AxisRule, FloorRule
 
 
-class _Pool(WindowLayer):
+class SlidingPool(WindowLayer):
     """A window that slides: the pools whose size follows from kernel, stride, padding, dilation and ceil_mode."""
 
     padding: Ints = 0
@@ -68,7 +69,7 @@ class _Pool(WindowLayer):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class MaxPool(_Pool):
+class MaxPool(SlidingPool):
     """A max pool: torch's MaxPool1d, MaxPool2d, MaxPool3d. The stride is the kernel size unless it is given.
 
     Raises ParameterError where torch refuses the parameters: the padding may be half the kernel, undilated, at most.
@@ -87,6 +88,9 @@ class MaxPool(_Pool):
     ndim: int | None = None
 
     torch_name: ClassVar[str] = "MaxPool"
+    title: ClassVar[str] = "Max pooling"
+    combines: ClassVar[str] = "max"
+    keeps_indices: ClassVar[bool] = True
     signature: ClassVar[tuple[str, ...]] = (
         "kernel_size", "stride", "padding", "dilation", "return_indices", "ceil_mode",
     )  # fmt: skip
@@ -96,7 +100,7 @@ class MaxPool(_Pool):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class AvgPool(_Pool):
+class AvgPool(SlidingPool):
     """An average pool: torch's AvgPool1d, AvgPool2d, AvgPool3d.
 
     >>> import convarith as ca
@@ -113,6 +117,9 @@ class AvgPool(_Pool):
     ndim: int | None = None
 
     torch_name: ClassVar[str] = "AvgPool"
+    title: ClassVar[str] = "Average pooling"
+    combines: ClassVar[str] = "mean"
+    has_matrix: ClassVar[bool] = True
     ndim_matters: ClassVar[bool] = True
     signature: ClassVar[tuple[str, ...]] = (
         "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override",
@@ -125,9 +132,20 @@ class AvgPool(_Pool):
         if self.divisor_override is not None and self.ndim == 1:
             raise ParameterError("AvgPool1d has no divisor_override: torch knows it in 2-D and 3-D only")
 
+    @property
+    def averages(self) -> str:
+        """Whether the padding counts in the divisor; a divisor_override is one number for the whole window."""
+        if self.divisor_override is not None:
+            return ""
+        return "padded" if self.count_include_pad else "inside"
+
+    def constant_share(self, axis: int) -> Fraction:
+        """A divisor_override counts once, along the first axis."""
+        return Fraction(1, 1 if axis or self.divisor_override is None else self.divisor_override)
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class LPPool(_Pool):
+class LPPool(SlidingPool):
     """A power-average pool: torch's LPPool1d, LPPool2d, LPPool3d.
 
     >>> import convarith as ca
@@ -142,6 +160,7 @@ class LPPool(_Pool):
     ndim: int | None = None
 
     torch_name: ClassVar[str] = "LPPool"
+    combines: ClassVar[str] = "norm"
     ndim_matters: ClassVar[bool] = True
     signature: ClassVar[tuple[str, ...]] = ("norm_type", "kernel_size", "stride", "ceil_mode")
     leading: ClassVar[int] = 1

@@ -1,11 +1,15 @@
 """A step of a model that is not known here: only its shape at one input is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from convarith.errors import ShapeError
 from convarith.layers.base import Layer
 from convarith.sizes.normalise import times
+
+if TYPE_CHECKING:
+    from convarith.sizes.letters import Limits, OpenShape
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -33,6 +37,12 @@ class Opaque(Layer):
     def parameter_count(self) -> int:
         """What the module that was run holds."""
         return self.parameters
+
+    def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
+        """Only the number of axes is known."""
+        from convarith.sizes.letters import BATCH, Unknown
+
+        return (BATCH, *(Unknown() for _ in self.recorded_output[1:]))
 
     def joined_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         """The recorded output, for the recorded inputs only (any batch)."""

@@ -1,17 +1,24 @@
 """Layers that change the size without weights: interpolation, zero insertion, pixel shuffles."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from math import isfinite
 from typing import Any, ClassVar, Self
 
 from convarith.errors import ParameterError, ShapeError
 from convarith.layers.base import AXIS_NAMES, Layer, SpatialLayer
+from convarith.layers.reads import Bins, Interpolation, Reads, Scattering, Spread, Window
+from convarith.layers.registry import build
+from convarith.layers.ways_back import Passage, Way
 from convarith.sizes.normalise import Ints, integer, nearest, spread, times
 from convarith.sizes.rules import AxisRule, FloorRule, scale_rule
 
 MODES = {"nearest": None, "linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3, "area": None, "nearest-exact": None}
 """Interpolation modes, and the one dimension a mode is for."""
+
+LINEAR_MODES = ("nearest", "nearest-exact", "linear", "bilinear", "trilinear")
+"""The modes whose matrix can be built: products of what the axes read."""
 
 
 def factor(value: object, name: str) -> float:
@@ -46,6 +53,8 @@ class Upsample(SpatialLayer):
     signature: ClassVar[tuple[str, ...]] = ("size", "scale_factor", "mode", "align_corners", "recompute_scale_factor")
     never_spread: ClassVar[tuple[str, ...]] = ("size", "scale_factor")
     source: ClassVar[str] = "torch.nn.Upsample"
+    title: ClassVar[str] = "Upsampling"
+    overlap_side: ClassVar[str] = "output"
     _converters: ClassVar[dict[str, Callable[[object, str], Any]]] = {"scale_factor": factor}
 
     def __post_init__(self) -> None:
@@ -84,10 +93,9 @@ class Upsample(SpatialLayer):
 
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if self.mode == "area":  # an adaptive pool to the same size
-            from convarith.layers.adaptive_pooling import AdaptiveAvgPool
-
             _, _, spatial = self._split(shape)
-            return AdaptiveAvgPool(output_size=self.output_size(spatial)).output_shape(shape)
+            pool = f"AdaptiveAvgPool{len(spatial)}d"
+            return build(pool, {"output_size": self.output_size(spatial)}).output_shape(shape)
         return super()._shape(shape)
 
     def factor_at(self, axis: int) -> float | None:
@@ -99,6 +107,50 @@ class Upsample(SpatialLayer):
         if factor is None:
             return FloorRule(rise=0, offset=self.at("size", axis), minimum=self._least)
         return scale_rule(factor, self._least)
+
+    @property
+    def has_matrix(self) -> bool:
+        """In the nearest and linear modes."""
+        return self.mode in LINEAR_MODES
+
+    def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
+        """The inputs around the place of an output; in the area mode the windows of an adaptive pool."""
+        if output < 1:
+            return None
+        if self.mode == "area":
+            return Bins(size, output, averages=True)
+        factor = self.factor_at(axis)
+        by_size = factor is None or self.recompute_scale_factor
+        # torch copies a map of the same size, and in 2-D doubles one, whatever the factor.
+        if self.mode == "nearest":
+            by_size = by_size or (ndim == 2 and output in (size, 2 * size))
+        elif output == size and "linear" in self.mode:
+            return Interpolation(mode=self.mode, inputs=size, scale=Fraction(1), rounded=1.0)
+        if self.align_corners:
+            exact = Fraction(size - 1, output - 1) if output > 1 else Fraction(0)
+            rounded = (size - 1) / (output - 1) if output > 1 else 0.0
+        elif factor is None or by_size:
+            exact, rounded = Fraction(size, output), size / output
+        else:
+            exact, rounded = 1 / Fraction(factor).limit_denominator(10**6), 1 / factor
+        return Interpolation(
+            mode=self.mode, inputs=size, scale=exact, rounded=rounded, corners=bool(self.align_corners)
+        )
+
+    def scattering(self, axis: int) -> Scattering | None:
+        """A whole factor of nearest neighbours repeats every input."""
+        factor = self.factor_at(axis)
+        if self.mode != "nearest" or factor is None or factor != int(factor):
+            return None
+        return Scattering(int(factor), int(factor))
+
+    def way_back(self, passage: Passage) -> Way | None:
+        """An average pool by the factor, or to the size."""
+        factors = {self.factor_at(axis) for axis in range(passage.ndim)}
+        (factor, *more) = factors
+        if not more and factor is not None and factor == int(factor):
+            return Way.exact(build(f"AvgPool{passage.ndim}d", {"kernel_size": int(factor)}))
+        return Way((build(f"AdaptiveAvgPool{passage.ndim}d", {"output_size": passage.before[1:]}),), "pool")
 
     def _split(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int, tuple[int, ...]]:
         if (self.ndim is None and 3 <= len(shape) <= 5) or self.ndim == len(shape) - 2:
@@ -140,6 +192,9 @@ class ZeroInsert(SpatialLayer):
     empty_channels: ClassVar[str] = "always"
     formula_text: ClassVar[str] = "{s}*{i}"
     source: ClassVar[str] = "bed of nails"
+    title: ClassVar[str] = "Bed of nails"
+    has_matrix: ClassVar[bool] = True
+    overlap_side: ClassVar[str] = "output"
 
     def __post_init__(self) -> None:
         self._settle("stride", stride=1)
@@ -147,6 +202,19 @@ class ZeroInsert(SpatialLayer):
 
     def _rule(self, axis: int, ndim: int | None) -> AxisRule:
         return FloorRule(rise=self.at("stride", axis), minimum=0)
+
+    def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
+        """One tap: the zeros read nothing."""
+        return Spread(size=1, stride=self.at("stride", axis))
+
+    def scattering(self, axis: int) -> Scattering | None:
+        """One tap, and the zeros behind the last input."""
+        stride = self.at("stride", axis)
+        return Scattering(1, stride, after=1 - stride)
+
+    def way_back(self, passage: Passage) -> Way | None:
+        """A max pool of one tap picks the values out."""
+        return Way.exact(build(f"MaxPool{passage.ndim}d", {"kernel_size": 1, "stride": self.stride}))
 
     def letters(self, axis: int) -> dict[str, int]:
         """i and s."""
@@ -156,7 +224,6 @@ class ZeroInsert(SpatialLayer):
 class _PixelLayer(SpatialLayer):
     """The last three axes are channels, height and width; any number of axes may come before them."""
 
-    factor: int
     empty_channels: ClassVar[str] = "always"
 
     def _set(self, name: str) -> None:
@@ -166,6 +233,10 @@ class _PixelLayer(SpatialLayer):
         object.__setattr__(self, name, value)
         object.__setattr__(self, "ndim", 2)
         self._set_rules()
+
+    def way_back(self, passage: Passage) -> Way | None:
+        """The other shuffle."""
+        return Way.exact(*self.back(passage.before[1:]))
 
     def _split(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int, tuple[int, ...]]:
         if len(shape) < 3:
@@ -189,12 +260,30 @@ class PixelShuffle(_PixelLayer):
     leading: ClassVar[int] = 1
     formula_text: ClassVar[str] = "{r}*{i}"
     source: ClassVar[str] = "torch.nn.PixelShuffle"
+    title: ClassVar[str] = "Pixel shuffle"
+    overlap_side: ClassVar[str] = "output"
 
     def __post_init__(self) -> None:
         self._set("upscale_factor")
 
     def _rule(self, axis: int, ndim: int | None) -> AxisRule:
         return FloorRule(rise=self.upscale_factor, minimum=0)
+
+    def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
+        """Every input becomes a block; channels_read says which channel goes where in it."""
+        return Spread(size=self.upscale_factor, stride=self.upscale_factor)
+
+    def channels_read(
+        self, target: int, position: tuple[int, ...], channels: int, out_channels: int
+    ) -> Iterator[tuple[int, tuple[int, ...] | None, tuple[int, ...] | None]]:
+        """The channel of this place in the block."""
+        factor = self.upscale_factor
+        row, column = (at % factor for at in position)
+        yield target * factor**2 + row * factor + column, None, None
+
+    def scattering(self, axis: int) -> Scattering | None:
+        """Every input becomes a block."""
+        return Scattering(self.upscale_factor, self.upscale_factor)
 
     def _channels(self, channels: int) -> int:
         square = self.upscale_factor**2
@@ -230,12 +319,29 @@ class PixelUnshuffle(_PixelLayer):
     leading: ClassVar[int] = 1
     formula_text: ClassVar[str] = "{i}/{r}"
     source: ClassVar[str] = "torch.nn.PixelUnshuffle"
+    title: ClassVar[str] = "Pixel unshuffle"
+    overlap_side: ClassVar[str] = "gradient"
 
     def __post_init__(self) -> None:
         self._set("downscale_factor")
 
     def _rule(self, axis: int, ndim: int | None) -> AxisRule:
         return FloorRule(step=self.downscale_factor, multiple_of=self.downscale_factor, minimum=0)
+
+    def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
+        """The block of an output; channels_read says which place of it."""
+        return Window(size=self.downscale_factor, stride=self.downscale_factor)
+
+    def channels_read(
+        self, target: int, position: tuple[int, ...], channels: int, out_channels: int
+    ) -> Iterator[tuple[int, tuple[int, ...] | None, tuple[int, ...] | None]]:
+        """The place in the block that this channel shows."""
+        channel, phase = divmod(target, self.downscale_factor**2)
+        yield channel, None, divmod(phase, self.downscale_factor)
+
+    def scattering(self, axis: int) -> Scattering | None:
+        """Every block is read once."""
+        return Scattering(self.downscale_factor, self.downscale_factor)
 
     def _refusal(self, axis: int, size: int, least: int) -> str:
         below = size - size % self.downscale_factor

@@ -3,11 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from convarith.errors import ParameterError, ShapeError
-from convarith.layers.base import Layer
+from convarith.layers.base import Layer, Order
+from convarith.layers.reads import Reads, Window
+from convarith.layers.registry import build
+from convarith.layers.ways_back import NoWayBackError, Passage, Way
 from convarith.sizes.normalise import integer, per_axis, shape_of, times
+from convarith.sizes.rules import FloorRule
+
+if TYPE_CHECKING:
+    from convarith.sizes.letters import Limits, OpenShape
 
 
 def axis_of(dim: int, ndim: int, name: str) -> int:
@@ -19,6 +26,17 @@ def axis_of(dim: int, ndim: int, name: str) -> int:
     if not -ndim <= dim < ndim:
         raise ShapeError(f"{name} is {dim}, but the input has {ndim} axes: choose from {-ndim} to {ndim - 1}")
     return dim % ndim
+
+
+def way_to_channels(layer: Layer, passage: Passage) -> Way:
+    """The way back from a part of one axis. Raises NoWayBackError for a part of a position axis."""
+    before, after = passage.before, passage.after
+    if before[1:] == after[1:] and 2 <= len(before) <= 4:
+        channels = {"in_channels": after[0], "out_channels": before[0], "kernel_size": 1}
+        return Way.exact(build(f"Conv{passage.ndim}d", channels))
+    if before[:-1] == after[:-1]:
+        return Way.exact(Linear(in_features=after[-1], out_features=before[-1]))
+    raise NoWayBackError(f"{layer} leaves a part of a position axis, which has no mirror: give it dim=1")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -63,6 +81,31 @@ class Linear(Layer):
         return (*shape[:-1], self.out_features)
 
     @property
+    def input_ndim(self) -> int | None:
+        """A Linear takes features."""
+        return 0
+
+    def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
+        """The last axis must have in_features."""
+        (shape,) = shapes
+        if self.in_features is not None:
+            limits.must_be(shape[-1], self.in_features)
+        return (*shape[:-1], self.out_features)
+
+    def order(self, before: Sequence[Order]) -> Order:
+        """As before, where the channels come last."""
+        (first,) = before
+        return first if first is not None and first[-1] == 1 else None
+
+    def keeps_fields(self, order: Order) -> bool:
+        """Over the channels it mixes no positions."""
+        return order is not None
+
+    def way_back(self, passage: Passage) -> Way | None:
+        """The Linear with as many features the other way round."""
+        return Way.exact(Linear(in_features=self.out_features, out_features=passage.before[-1], bias=self.bias))
+
+    @property
     def parameter_count(self) -> int:
         """in * out weights, + out biases. Raises ParameterError while in_features is open."""
         if self.in_features is None:
@@ -95,9 +138,31 @@ class Flatten(Layer):
     rule_text: ClassVar[str] = "axes start_dim to end_dim become one, their product"
     signature: ClassVar[tuple[str, ...]] = ("start_dim", "end_dim")
 
+    hides_axes: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         for name in self.signature:
             object.__setattr__(self, name, integer(getattr(self, name), name))
+
+    def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
+        """The product of the axes."""
+        from convarith.sizes.letters import product
+
+        (shape,) = shapes
+        first = axis_of(self.start_dim, len(shape), "start_dim")
+        last = axis_of(self.end_dim, len(shape), "end_dim")
+        return (*shape[:first], product(shape[first : last + 1]), *shape[last + 1 :])
+
+    def way_back(self, passage: Passage) -> Way | None:
+        """Unflatten to the shape that was flattened."""
+        axes = len(passage.before) + 1
+        first, last = axis_of(self.start_dim, axes, "start_dim"), axis_of(self.end_dim, axes, "end_dim")
+        if first == 0:
+            raise NoWayBackError(f"{self} mixes the batch in, which has no mirror: start at axis 1")
+        if first == last:
+            return Way(())
+        unflatten = Unflatten(dim=first, unflattened_size=passage.before[first - 1 : last])
+        return Way((unflatten,), "unflatten") if first == 1 and last == axes - 1 else Way.exact(unflatten)
 
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         first = axis_of(self.start_dim, len(shape), "start_dim")
@@ -135,6 +200,31 @@ class Unflatten(Layer):
 
     def _short(self, value: object) -> object:
         return value
+
+    @property
+    def input_ndim(self) -> int | None:
+        """Features come in."""
+        return 0
+
+    def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
+        """The axis must have the product of the sizes, unless one of them is what is left."""
+        from convarith.sizes.letters import Unknown
+
+        (shape,) = shapes
+        axis = axis_of(self.dim, len(shape), "dim")
+        sizes, size = self.unflattened_size, shape[axis]
+        if isinstance(size, int):
+            return (*shape[:axis], *self.output_shape((size,) * (axis + 1))[axis:], *shape[axis + 1 :])
+        if -1 not in sizes:
+            limits.must_be(size, prod(sizes))
+        return (*shape[:axis], *(Unknown() if each == -1 else each for each in sizes), *shape[axis + 1 :])
+
+    def way_back(self, passage: Passage) -> Way | None:
+        """Flatten the axes again."""
+        first = axis_of(self.dim, len(passage.before) + 1, "dim")
+        if first == 0:
+            raise NoWayBackError(f"{self} splits the batch, which has no mirror: split axis 1")
+        return Way.exact(Flatten(start_dim=first, end_dim=first + len(self.unflattened_size) - 1))
 
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         axis = axis_of(self.dim, len(shape), "dim")
@@ -177,6 +267,29 @@ class Permute(Layer):
     def _short(self, value: object) -> object:
         return value
 
+    def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
+        """The open sizes in another order."""
+        (shape,) = shapes
+        if len(shape) != len(self.dims):
+            raise ShapeError(f"it orders {len(self.dims)} axes, but the input has {len(shape)}")
+        return tuple(shape[dim] for dim in self.dims)
+
+    def order(self, before: Sequence[Order]) -> Order:
+        """The order before, permuted."""
+        (first,) = before
+        order = tuple(first[dim] for dim in self.dims) if first else self.dims
+        return None if order == tuple(range(len(self.dims))) else order
+
+    def keeps_fields(self, order: Order) -> bool:
+        """Positions move, but see what they saw."""
+        return True
+
+    def way_back(self, passage: Passage) -> Way | None:
+        """The inverse order."""
+        if self.dims[0] != 0:
+            raise NoWayBackError(f"{self} moves the batch, which has no mirror: keep axis 0 first")
+        return Way.exact(Permute(dims=tuple(self.dims.index(axis) for axis in range(len(self.dims)))))
+
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(shape) != len(self.dims):
             raise ShapeError(f"Permute orders {len(self.dims)} axes, got {len(shape)}: {times(shape)}")
@@ -207,6 +320,21 @@ class Narrow(Layer):
                 raise ParameterError(f"{name} is {value}: it must be at least {least}")
             object.__setattr__(self, name, value)
 
+    def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
+        """Every position its own."""
+        return Window()
+
+    def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
+        """Fewer channels."""
+        ((batch, channels, *positions),) = shapes
+        if isinstance(channels, int):
+            self.output_shape((1, channels))
+        return (batch, self.length, *positions)
+
+    def way_back(self, passage: Passage) -> Way | None:
+        """A convolution of one tap makes the channels whole again."""
+        return way_to_channels(self, passage)
+
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(shape) < 2:
             raise ShapeError(f"Narrow takes (N, C, ...), got {times(shape)}")
@@ -232,6 +360,21 @@ class GLU(Layer):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", integer(self.dim, "dim"))
+
+    def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
+        """Every position its own."""
+        return Window()
+
+    def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
+        """Half of one axis."""
+        (shape,) = shapes
+        axis = axis_of(self.dim, len(shape), "dim")
+        half = limits.apply(FloorRule(step=2, multiple_of=2, minimum=0), shape[axis])
+        return (*shape[:axis], half, *shape[axis + 1 :])
+
+    def way_back(self, passage: Passage) -> Way | None:
+        """A convolution of one tap, or a Linear, makes the axis whole again."""
+        return way_to_channels(self, passage)
 
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         axis = axis_of(self.dim, len(shape), "dim")

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from convarith.errors import ShapeError
 from convarith.layers.base import SpatialLayer
+from convarith.layers.reads import Reads, Spread
 from convarith.sizes.normalise import Ints
 from convarith.sizes.rules import AxisRule, FloorRule
 
@@ -32,6 +33,7 @@ class MaxUnpool(SpatialLayer):
     signature: ClassVar[tuple[str, ...]] = ("kernel_size", "stride", "padding")
     dimensions: ClassVar[tuple[int, ...]] = (1, 2, 3)
     empty_channels: ClassVar[str] = "unbatched"
+    takes_output_size: ClassVar[bool] = True
     formula_text: ClassVar[str] = "({i} - 1)*{s} - 2*{p} + {k}"
     source: ClassVar[str] = "torch.nn.MaxUnpool2d"
 
@@ -48,6 +50,12 @@ class MaxUnpool(SpatialLayer):
     def _rule(self, axis: int, ndim: int | None) -> AxisRule:
         stride, offset = self.at("stride", axis), self._plain(axis, 0)
         return FloorRule(rise=stride, offset=offset, minimum=max(1, -(offset // stride)))
+
+    def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
+        """Every input may go to any position of its window."""
+        return Spread(
+            size=self.at("kernel_size", axis), stride=self.at("stride", axis), before=self.at("padding", axis)
+        )
 
     def _plain(self, axis: int, size: int) -> int:
         """The output size where no other is asked for."""

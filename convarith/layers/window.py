@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from convarith.layers.base import SpatialLayer
+from convarith.layers.reads import Reads, Scattering, Window
 from convarith.sizes.normalise import Ints
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -18,6 +19,7 @@ class WindowLayer(SpatialLayer):
     kernel_size: Ints
     stride: Ints | None
     dilation: Ints = 1
+    overlap_side: ClassVar[str] = "gradient"
     formula_text: ClassVar[str] = "floor(({i} + 2*{p} - {d}*({k} - 1) - 1)/{s}) + 1"
 
     def pads(self, axis: int) -> tuple[int, int]:
@@ -34,19 +36,28 @@ class WindowLayer(SpatialLayer):
         """
         return self.at("dilation", axis) * (self.at("kernel_size", axis) - 1) + 1
 
+    @property
+    def averages(self) -> str:
+        """How an average pool counts its divisor: 'padded' or 'inside'; empty for other layers."""
+        return ""
+
+    def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
+        """A window over the padded input."""
+        before, after = self.pads(axis)
+        return Window(
+            size=self.at("kernel_size", axis), stride=self.at("stride", axis), dilation=self.at("dilation", axis),
+            before=before, after=after, mode=self.pad_mode, averages=self.averages,
+        )  # fmt: skip
+
+    def scattering(self, axis: int) -> Scattering | None:
+        """The gradient's way back: every output adds to the inputs of its window."""
+        kernel, stride, dilation = (self.at(name, axis) for name in ("kernel_size", "stride", "dilation"))
+        return Scattering(kernel, stride, dilation, *self.pads(axis))
+
     def letters(self, axis: int) -> dict[str, int]:
         """k, s, p and d."""
         names = {"k": "kernel_size", "s": "stride", "p": "padding", "d": "dilation"}
         return {letter: self.at(name, axis) for letter, name in names.items()}
-
-    def unread(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
-        """How many positions at the end of each padded axis no window reaches; the padding comes last.
-
-        >>> import convarith as ca
-        >>> ca.Conv(kernel_size=3, stride=2).unread(28)
-        (1,)
-        """
-        return tuple(max(0, left) for left in self.leftover(input_size))
 
     def leftover(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
         """As `unread`; negative where ceil_mode lets the last window hang over the end.
@@ -55,8 +66,8 @@ class WindowLayer(SpatialLayer):
         >>> ca.MaxPool(kernel_size=2, ceil_mode=True).leftover(7)
         (-1,)
         """
-        sizes = self._sizes(input_size)
-        windows = SpatialLayer.output_size(self, sizes)
+        sizes = self.spatial_size(input_size)
+        windows = self.outputs_along(sizes)
         return tuple(
             size + sum(self.pads(axis)) - self.span(axis) - self.at("stride", axis) * (count - 1)
             for axis, (size, count) in enumerate(zip(sizes, windows, strict=True))

@@ -213,7 +213,7 @@ def measured(layer: Layer, input_size: int | Sequence[int]) -> LayerSizes:
             f"(mode {', '.join(UPSAMPLE_MODES)}) have one, being linear: give one of them"
         )
     assert isinstance(layer, LinearLayer)
-    outputs = layer.blocks(input_size) if isinstance(layer, Unfold) else layer.output_size(input_size)
+    outputs = layer.outputs_along(input_size)
     inputs = spread(shape_of(input_size) if isinstance(input_size, Sequence) else int(input_size), len(outputs))
     groups = in_channels = out_channels = 1
     if isinstance(layer, Conv | ConvTranspose):

@@ -12,7 +12,7 @@ from convarith.layers.base import Layer, SpatialLayer
 from convarith.sizes.normalise import nearest, shape_of, times
 
 if TYPE_CHECKING:
-    from convarith.networks.open_sizes import Sizes
+    from convarith.networks.open_sizes import OpenSizes
     from convarith.networks.trace import Trace
     from convarith.sizes.size_map import SizeMap
 
@@ -84,12 +84,10 @@ class Network:
     def ndim(self) -> int | None:
         """Spatial axes of the network's input: from the first layer that has some; 0 where it begins with Linear."""
         for node in self.nodes:
-            if node.layer.kind in ("linear", "unflatten"):
-                return 0
-            if node.layer.kind in ("flatten", "fold"):
+            if node.layer.hides_axes:
                 return None
-            if node.layer.ndim is not None:
-                return node.layer.ndim
+            if node.layer.input_ndim is not None:
+                return node.layer.input_ndim
         return None
 
     @property
@@ -166,12 +164,12 @@ class Network:
 
     def _remedy(self, node: Node, sizes: tuple[int, ...]) -> str:
         """The input sizes nearest to these that the network takes, or that at least get past this node."""
-        from convarith.networks.open_sizes import Sizes
+        from convarith.networks.open_sizes import OpenSizes
 
         try:
             domains = self.sizes.domains
             if not all(domains):
-                domains = Sizes(self, until=node.name).domains
+                domains = OpenSizes(self, until=node.name).domains
         except (ConvarithError, OverflowError):
             return ""
         near = []
@@ -210,11 +208,11 @@ class Network:
         return trace(self, shape_of(input_shape, "input shape"), batched)
 
     @cached_property
-    def sizes(self) -> Sizes:
+    def sizes(self) -> OpenSizes:
         """What the network does to sizes that stay open."""
-        from convarith.networks.open_sizes import Sizes
+        from convarith.networks.open_sizes import OpenSizes
 
-        return Sizes(self)
+        return OpenSizes(self)
 
     def size_map(self, axis: int = 0, input_shape: Sequence[int] | None = None) -> SizeMap:
         """The output size along one spatial axis, for every input size.
@@ -257,9 +255,11 @@ def in_order(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
         if not node.inputs:
             raise ParameterError(f"{node.place}: it has no input")
     done = {INPUT}
-    if all(done.issuperset(node.inputs) and not done.add(node.name) for node in nodes):  # type: ignore[func-returns-value]
-        return nodes
-    return _sorted(nodes)
+    for node in nodes:
+        if not done.issuperset(node.inputs):
+            return _sorted(nodes)
+        done.add(node.name)
+    return nodes
 
 
 def _sorted(nodes: tuple[Node, ...]) -> tuple[Node, ...]:

@@ -6,8 +6,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from convarith.errors import ConvarithError, ParameterError
-from convarith.layers.base import Layer
-from convarith.networks.receptive_field import POINT, Field, taps
+from convarith.layers.base import Layer, Order
+from convarith.networks.receptive_field import POINT, Field
 
 if TYPE_CHECKING:
     from convarith.networks.network import Network, Node
@@ -81,8 +81,8 @@ def trace(network: Network, input_shape: tuple[int, ...], with_batch: bool | Non
         inputs = [given[name] for name in node.inputs]
         output = shapes[node.name]
         before = [orders[name] for name in node.inputs]
-        order = orders[node.name] = _order(node.layer, before)
-        if node.layer.kind == "permute" or (node.layer.kind == "linear" and order):
+        order = orders[node.name] = node.layer.order(before)
+        if node.layer.keeps_fields(order):
             seen = fields[node.inputs[0]]
         elif any(before) and not order:
             seen = (None,) * (len(output) - 1 - batched)
@@ -93,22 +93,6 @@ def trace(network: Network, input_shape: tuple[int, ...], with_batch: bool | Non
         sizes, counts = input_shape[1 + batched :], _in_order(output, order, batched)[1 + batched :]
         rows.append(_row(node, seen, sizes, output, counts, node.layer.macs(*full)))
     return Trace(input_shape, tuple(rows))
-
-
-Order = tuple[int, ...] | None
-"""Behind a Permute: which axis, batch included, stands at each place. None: all where torch's layers have them."""
-
-
-def _order(layer: Layer, before: list[Order]) -> Order:
-    """The order behind a layer; it is lost where a layer does not keep the places apart."""
-    first = before[0]
-    if layer.kind == "permute":
-        dims: tuple[int, ...] = layer.dims  # type: ignore[attr-defined]
-        order = tuple(first[dim] for dim in dims) if first else dims
-        return None if order == tuple(range(len(dims))) else order
-    channels_last = layer.kind == "linear" and first is not None and first[-1] == 1
-    same = layer.kind in ("add", "multiply") and len(set(before)) == 1
-    return first if layer.kind == "elementwise" or channels_last or same else None
 
 
 def _in_order(shape: tuple[int, ...], order: Order, batched: bool) -> tuple[int, ...]:
@@ -136,7 +120,7 @@ def _fields(
 ) -> Fields:
     """The fields of a node's output from those of its inputs."""
     ndim = len(output) - lead
-    if node.layer.kind in ("add", "multiply", "concat"):
+    if node.layer.joins:
         joined = [each for each in fields if len(each) == ndim]
         result = joined[0] if joined else (None,) * ndim
         for other in joined[1:]:
@@ -144,15 +128,10 @@ def _fields(
                 None if one is None or each is None else one | each for one, each in zip(result, other, strict=True)
             )
         return result
-    if node.layer.kind in ("linear", "flatten", "unflatten", "fold", "unfold", "opaque", "match-size"):
-        return (None,) * ndim
     if len(fields[0]) != ndim:
         return (None,) * ndim
-    found = []
-    for axis, field in enumerate(fields[0]):
-        seen = taps(node.layer, axis, inputs[0][lead + axis], output[lead + axis])
-        found.append(None if field is None or seen is None else field.behind(seen))
-    return tuple(found)
+    reads = (node.layer.reads(axis, inputs[0][lead + axis], output[lead + axis], ndim) for axis in range(ndim))
+    return tuple(None if field is None else field.behind(each) for field, each in zip(fields[0], reads, strict=True))
 
 
 def _row(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from math import floor, gcd, inf, isfinite
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 if TYPE_CHECKING:
     from convarith.sizes.sets import SizeRange
@@ -108,23 +108,17 @@ class ScaleRule(NamedTuple):
         product = _as_float(size) * self.factor
         return floor(product) if isfinite(product) else None
 
-    def _first_reaching(self, size: int) -> int:
-        """The smallest input whose output is at least `size` (the rule never falls, so halving finds it)."""
-        low, high = self.minimum, max(self.minimum, 2 * floor(min(_as_float(size) / self.factor, 1e300)) + 2)
-        while low < high:
-            middle = (low + high) // 2
-            product = self._product(middle)
-            if product is None or product >= size:
-                high = middle
-            else:
-                low = middle + 1
-        return low
+    def first_reaching(self, size: int) -> int:
+        """The smallest input whose output is at least `size`."""
+        near = floor(min(_as_float(size) / self.factor, 1e300))
+        least = max(self.minimum, near - 2 - near // 2**40)  # the product may be rounded
+        return first_size(lambda value: (product := self._product(value)) is None or product >= size, least)
 
     def inputs_for(self, size: int) -> "SizeRange | None":
         """All input sizes that give this output size, or None."""
         from convarith.sizes.sets import SizeRange
 
-        first, last = self._first_reaching(size), self._first_reaching(size + 1) - 1
+        first, last = self.first_reaching(size), self.first_reaching(size + 1) - 1
         return SizeRange(first, last) if first <= last and self(first) == size else None
 
     def formula(self, variable: str = "i") -> str:
@@ -146,20 +140,28 @@ def scale_rule(factor: float, minimum_output: int) -> AxisRule:
     """
     if factor == int(factor):
         return FloorRule(rise=int(factor))
-    minimum = ScaleRule(factor)._first_reaching(minimum_output)
+    minimum = ScaleRule(factor).first_reaching(minimum_output)
     return ScaleRule(factor, max(1, minimum))
 
 
-def first_size(holds: Callable[[int], bool]) -> int:
-    """The smallest size >= 1 for which something holds that goes on holding for every larger size.
+@overload
+def first_size(holds: Callable[[int], bool], least: int = 1) -> int: ...
+@overload
+def first_size(holds: Callable[[int], bool], least: int = 1, *, most: int) -> int | None: ...
+def first_size(holds: Callable[[int], bool], least: int = 1, *, most: int | None = None) -> int | None:
+    """The smallest size from `least` on for which something holds that goes on holding for every larger size.
 
-    >>> first_size(lambda size: size * size > 50)
-    8
+    None where it holds for no size up to `most`.
+
+    >>> first_size(lambda size: size * size > 50), first_size(lambda size: False, most=100)
+    (8, None)
     """
-    high = 1
+    low = high = least
+    step = 1
     while not holds(high):
-        high *= 2
-    low = high // 2 + 1
+        if most is not None and high > most:
+            return None
+        low, high, step = high + 1, high + step, 2 * step
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle + 1, high)

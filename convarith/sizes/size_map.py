@@ -275,11 +275,11 @@ def _before(rule: AxisRule, each: SizeRange) -> list[SizeRange]:
 
 
 def _before_scale(rule: ScaleRule, each: SizeRange) -> list[SizeRange]:
-    first = rule._first_reaching(each.first)
+    first = rule.first_reaching(each.first)
     if each.step == 1:
-        found = run(first, None if each.last is None else rule._first_reaching(each.last + 1) - 1)
+        found = run(first, None if each.last is None else rule.first_reaching(each.last + 1) - 1)
         return [] if found is None else [found]
-    last = SEARCH_LIMIT if each.last is None else min(SEARCH_LIMIT, rule._first_reaching(each.last + 1))
+    last = SEARCH_LIMIT if each.last is None else min(SEARCH_LIMIT, rule.first_reaching(each.last + 1))
     return [SizeRange(size, size) for size in range(first, last + 1) if (rule(size) or 0) in each]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from convarith.checkerboards.overlap import Overlap, require_numpy
+from convarith.checkerboards.overlap import Overlap
+from convarith.dependencies import require_numpy
 from convarith.networks.network import Network
 from convarith.sizes.normalise import times
 from convarith_gallery.plots.figure import as_bytes, format_of, new_figure

@@ -8,7 +8,6 @@ from itertools import product
 from convarith.errors import ParameterError
 from convarith.layers.base import Layer
 from convarith.networks.network import Network
-from convarith.networks.receptive_field import taps
 from convarith.sizes.normalise import times
 from convarith_gallery.views.sliding import position, size_text
 from convarith_gallery.views.story import Cell, Panel, Place, Step, Story
@@ -32,7 +31,7 @@ def tell(network: Network, input_shape: Sequence[int]) -> Story:
     if not network.is_chain:
         raise ParameterError("the network branches: a field is drawn through a chain of layers")
     trace = network.trace(tuple(input_shape), False)
-    rows = [row for row in trace.rows if row.layer.kind != "elementwise"]
+    rows = [row for row in trace.rows if not row.layer.keeps_positions]
     if not rows:
         raise ParameterError("the network has no layer that reads more than one position")
     shapes = [trace.input, *(row.output for row in rows)]
@@ -89,8 +88,8 @@ def _walk(
 
 def _seen(layer: Layer, axis: int, size: int, output: int, positions: set[int]) -> set[int]:
     """The inputs that these outputs read along one axis; padding is not among them."""
-    found = taps(layer, axis, size, output)
-    if found is None:
+    found = layer.reads(axis, size, output)
+    if found is None or found.whole:
         return set(range(size))
     return {at for position in positions for at in found.seen(position) if 0 <= at < size}
 

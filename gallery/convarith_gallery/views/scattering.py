@@ -9,7 +9,7 @@ from convarith.layers.convolution import ConvTranspose
 from convarith_gallery.views.reads import Index, Number, reads, term_value
 from convarith_gallery.views.sliding import areas, kernel_cells, position, size_text, title_of
 from convarith_gallery.views.story import Area, Cell, Step, Story
-from convarith_gallery.views.subject import Sheet, Subject, weight_shape, written
+from convarith_gallery.views.subject import Sheet, Subject, written
 
 
 def tell(subject: Subject) -> Story:
@@ -24,7 +24,7 @@ def tell(subject: Subject) -> Story:
     assert isinstance(layer, ConvTranspose)
     landings = landings_of(subject)
     inputs = Sheet.of("input", subject.shape)
-    shape = weight_shape(layer, subject.shape)
+    shape = layer.weight_shape(len(subject.shape) - 1)
     assert shape is not None
     kernel = Sheet.of("kernel", shape[1:], inputs.end)
     outputs = _whole_output(subject, layer, kernel.end)

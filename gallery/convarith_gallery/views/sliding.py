@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
+from convarith.layers.base import SpatialLayer
+from convarith.layers.padding import Pad
 from convarith.layers.window import WindowLayer
 from convarith.sizes.normalise import times
 from convarith_gallery.views.reads import Read, Term, reads, value_of
 from convarith_gallery.views.story import Area, Cell, Place, Step, Story
-from convarith_gallery.views.subject import Sheet, Subject, weight_shape, written
+from convarith_gallery.views.subject import Sheet, Subject, written
 
 MOST_TERMS = 9
 """A caption writes out a sum of so many terms."""
@@ -26,7 +28,7 @@ def tell(subject: Subject) -> Story:
     layer = subject.layer
     found = list(reads(layer, subject.shape))
     inputs = _input_sheet(subject)
-    shown = [read for read in found if layer.kind != "pad" or read.terms[0].place not in subject.values] or found
+    shown = [read for read in found if not layer.pads_only or read.terms[0].place not in subject.values] or found
     kernel = _kernel_sheet(subject, inputs.end)
     outputs = Sheet.of("output", subject.output, kernel.end if kernel else inputs.end)
     steps = tuple(_step(subject, read, inputs, kernel, outputs) for read in shown)
@@ -61,18 +63,12 @@ def size_text(shape: Sequence[int]) -> str:
 
 def title_of(subject: Subject) -> str:
     """What is shown, in words."""
-    names = {
-        "conv": "Convolution", "conv-transpose": "Transposed convolution", "max-pool": "Max pooling",
-        "avg-pool": "Average pooling", "pad": "Padding", "upsample": "Upsampling", "zero-insert": "Bed of nails",
-        "pixel-shuffle": "Pixel shuffle", "pixel-unshuffle": "Pixel unshuffle",
-        "adaptive-avg-pool": "Adaptive average pooling", "adaptive-max-pool": "Adaptive max pooling",
-    }  # fmt: skip
-    return f"{names[subject.layer.kind]}: {size_text(subject.shape)} → {size_text(subject.output)}"
+    return f"{subject.layer.title}: {size_text(subject.shape)} → {size_text(subject.output)}"
 
 
 def remarks_of(subject: Subject) -> tuple[str, ...]:
     """What the stride never reads, if anything."""
-    if not isinstance(subject.layer, WindowLayer) or subject.layer.kind == "conv-transpose":
+    if not isinstance(subject.layer, SpatialLayer) or subject.layer.pads_only:
         return ()
     unread = subject.layer.unread(subject.shape[1:])
     if not any(unread):
@@ -85,8 +81,8 @@ def remarks_of(subject: Subject) -> tuple[str, ...]:
 def _input_sheet(subject: Subject) -> Sheet:
     """The input with its padding, and what a window in ceil_mode hangs over."""
     sheet = Sheet.of("input", subject.shape)
-    if subject.layer.kind == "pad":
-        pads = [subject.layer.pads(axis) for axis in range(len(sheet.low))]  # type: ignore[attr-defined]
+    if isinstance(subject.layer, Pad):
+        pads = [subject.layer.pads(axis) for axis in range(len(sheet.low))]
         low = tuple(-max(0, before) for before, _ in pads)
         return sheet._replace(low=low, high=tuple(
             size + max(0, after) for size, (_, after) in zip(sheet.high, pads, strict=True)
@@ -104,7 +100,7 @@ def _input_sheet(subject: Subject) -> Sheet:
 
 def _kernel_sheet(subject: Subject, first: int) -> Sheet | None:
     """The weights of one output channel; None for a layer without."""
-    shape = weight_shape(subject.layer, subject.shape)
+    shape = subject.layer.weight_shape(len(subject.shape) - 1)
     return None if shape is None else Sheet.of("kernel", shape[1:], first)
 
 
@@ -127,7 +123,7 @@ def _input_cells(subject: Subject, sheet: Sheet, found: Sequence[Read]) -> dict[
 def _padding_text(subject: Subject, source: tuple[int, ...] | None) -> str:
     if source is not None:
         return subject.text(subject.values[source])
-    if subject.layer.kind == "max-pool":
+    if subject.layer.combines == "max":
         return subject.text(-inf)
     value = getattr(subject.layer, "value", 0)
     return subject.text(value)

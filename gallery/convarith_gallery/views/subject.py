@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from math import inf, prod
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple
 
 from convarith.errors import ParameterError, ShapeError
 from convarith.layers.base import Layer, SpatialLayer
+from convarith.layers.convolution import ConvolutionLayer
+from convarith.layers.unpooling import MaxUnpool
 from convarith.sizes.normalise import times
 from convarith_gallery.views.reads import Index, Number, Values, output_shape
 from convarith_gallery.views.story import Cell, Panel, Place
-
-if TYPE_CHECKING:
-    from convarith.layers.convolution import ConvolutionLayer
-
-CONVOLUTIONS = ("conv", "conv-transpose")
-"""The kinds of layers that have weights."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +54,11 @@ class Subject:
         layer, shape = _settled(layer, tuple(size))
         output = output_shape(layer, shape)
         _refuse_many(max(prod(shape), prod(output)), f"{layer} at {times(shape)}")
-        valued = output if layer.kind == "max-unpool" else shape
+        valued = output if isinstance(layer, MaxUnpool) else shape
         known = _numbered(_indices(valued), values, "--values", f"a map of {times(valued)}", _SMALL_VALUES)
         if numbers is None:
             numbers = values is not None or weight is not None
-        kernel = weight_shape(layer, shape)
+        kernel = layer.weight_shape(len(shape) - 1)
         if kernel is None:
             if weight is not None:
                 raise ParameterError(f"{layer} has no weight: leave --weight out")
@@ -107,18 +103,6 @@ def _refuse_many(count: int, what: str) -> None:
         )
 
 
-def weight_shape(layer: Layer, shape: Sequence[int]) -> tuple[int, ...] | None:
-    """The shape of a layer's weight, as torch has it; None for a layer without."""
-    if layer.kind not in CONVOLUTIONS:
-        return None
-    conv = cast("ConvolutionLayer", layer)
-    kernel = [conv.at("kernel_size", axis) for axis in range(len(shape) - 1)]
-    out, own = conv.out_channels or 0, conv.in_channels or 0
-    if layer.kind == "conv-transpose":
-        out, own = own, out
-    return (out, own // conv.groups, *kernel)
-
-
 def written(number: Number) -> str:
     """A number in few signs.
 
@@ -138,22 +122,20 @@ def _settled(layer: Layer, size: tuple[int, ...]) -> tuple[Layer, tuple[int, ...
     if ndim is None:
         ndim = len(size) if len(size) < 3 else len(size) - 1
         if layer.dimensions:
-            layer = replace(layer, ndim=ndim)  # type: ignore[type-var]
+            layer = layer.changed(ndim=ndim)
     if len(size) == 1:
         size = size * ndim
     if len(size) not in (ndim, ndim + 1):
         raise ShapeError(f"{layer} takes {ndim} sizes, or {ndim + 1} with the channels first: got {times(size)}")
     given = size[0] if len(size) == ndim + 1 else None
-    if layer.kind not in CONVOLUTIONS:
+    if not isinstance(layer, ConvolutionLayer):
         least = getattr(layer, "upscale_factor", 1) ** 2
         return layer, size if given is not None else (least, *size)
-    conv = cast("ConvolutionLayer", layer)
-    channels = conv.in_channels if conv.in_channels is not None else given or conv.groups
+    channels = layer.in_channels if layer.in_channels is not None else given or layer.groups
     if given not in (None, channels):
         raise ShapeError(f"{layer} takes {channels} channels, got {times(size)}")
-    out = conv.out_channels if conv.out_channels is not None else conv.groups
-    settled = replace(layer, in_channels=channels, out_channels=out)  # type: ignore[type-var]
-    return settled, (channels, *size[-ndim:])
+    out = layer.out_channels if layer.out_channels is not None else layer.groups
+    return layer.changed(in_channels=channels, out_channels=out), (channels, *size[-ndim:])
 
 
 def _indices(shape: Sequence[int]) -> Iterable[Index]:

@@ -6,7 +6,8 @@ import math
 
 from torch import Tensor, nn
 
-from convarith.decoders.mirror import Decoder, mirror
+from convarith.decoders.decoder import Decoder
+from convarith.decoders.mirror import mirror
 from convarith.errors import ParameterError
 from convarith.layers.reshaping import Narrow
 from convarith.networks.network import INPUT, Network, Node

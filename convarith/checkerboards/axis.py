@@ -1,0 +1,198 @@
+"""The overlap of one layer along one axis, in closed form; and what every overlap along an axis answers."""
+
+from __future__ import annotations
+
+from math import gcd
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from convarith.errors import ParameterError
+from convarith.layers.base import Layer
+from convarith.sizes.rules import hits_evenly
+
+if TYPE_CHECKING:
+    from convarith.checkerboards.stack import Frequency
+
+
+class AxisOverlap(Protocol):
+    """What is asked about one axis, of a single layer, an adaptive pool or a stack of layers."""
+
+    @property
+    def counts(self) -> tuple[int, ...] | None:
+        """The count at every position; None without an input size."""
+        ...
+
+    @property
+    def interior(self) -> tuple[int, ...]:
+        """One period of the inner counts: that of an inner position o is interior[o % period]."""
+        ...
+
+    @property
+    def period(self) -> int:
+        """The number of positions after which the inner counts repeat."""
+        ...
+
+    @property
+    def even(self) -> bool:
+        """Is every inner position hit equally often, in a network along every path?"""
+        ...
+
+    @property
+    def holes(self) -> bool:
+        """Are there inner positions that are never hit?"""
+        ...
+
+    @property
+    def border(self) -> tuple[int, int]:
+        """How many positions at each end have other counts than the inner ones."""
+        ...
+
+    @property
+    def single_path(self) -> bool:
+        """Do the counts follow one path of layers, so that those of several axes multiply?"""
+        ...
+
+    @property
+    def frequencies(self) -> tuple[Frequency, ...]:
+        """The frequencies that a layer of a network brings, and what cures them; none for one layer."""
+        ...
+
+    def why(self, noun: str) -> str:
+        """The reason for the verdict; `noun` is 'output' or 'input'."""
+        ...
+
+
+class Scatter(NamedTuple):
+    """One axis: every input x adds to the positions s*x + d*j, j < k, of which `before` and `after` are cut off.
+
+    Attributes:
+        kernel, stride, dilation: k, s and d.
+        before, after: how much is cut off at each end; below 0 adds positions.
+        given: (inputs, positions) where an input size was given.
+
+    >>> scatter = Scatter(kernel=3, stride=2, given=(3, 7))
+    >>> scatter.interior, scatter.border, scatter.counts
+    ((2, 1), (1, 1), (1, 1, 2, 1, 2, 1, 1))
+    """
+
+    kernel: int
+    stride: int
+    dilation: int = 1
+    before: int = 0
+    after: int = 0
+    given: tuple[int, int] | None = None
+
+    @property
+    def even(self) -> bool:
+        """Is every inner position hit equally often?"""
+        return hits_evenly(self.kernel, self.stride, self.dilation)
+
+    @property
+    def holes(self) -> bool:
+        """Are there inner positions that are never hit?"""
+        common = gcd(self.dilation, self.stride)
+        return common > 1 or self.kernel < self.stride
+
+    @property
+    def period(self) -> int:
+        """After how many positions the inner counts repeat."""
+        common = gcd(self.dilation, self.stride)
+        return self.stride if self.kernel % (self.stride // common) else common
+
+    @property
+    def interior(self) -> tuple[int, ...]:
+        """One period: the count of an inner position o is interior[o % period]."""
+        common = gcd(self.dilation, self.stride)
+        stride = self.stride // common
+        inverse = pow(self.dilation // common, -1, stride)
+        whole, rest = divmod(self.kernel, stride)
+        return tuple(
+            0 if place % common else whole + (place // common * inverse % stride < rest)
+            for place in range(self.before, self.before + self.period)
+        )
+
+    @property
+    def border(self) -> tuple[int, int]:
+        """How many positions at each end lack hits that an endless input would give."""
+        reach = self.dilation * (self.kernel - 1) - (self.stride - 1)
+        return max(0, reach - self.before), max(0, reach - self.after)
+
+    @property
+    def counts(self) -> tuple[int, ...] | None:
+        """The count at every position; None without an input size."""
+        if self.given is None:
+            return None
+        (_, size), (left, right), interior = self.given, self.border, self.interior
+        if left + right >= size:
+            return tuple(map(self._count, range(size)))
+        period = len(interior)
+        start = left % period
+        inner = interior[start:] + interior[:start]
+        middle = (inner * (-(-(size - left - right) // period)))[: size - left - right]
+        ends = range(left), range(size - right, size)
+        first, last = (tuple(map(self._count, end)) for end in ends)
+        return first + middle + last
+
+    def _count(self, position: int) -> int:
+        """The closed form: taps j with d*j = u (mod s) between those that the first and last input allow."""
+        kernel, stride, dilation = self.kernel, self.stride, self.dilation
+        place, common = position + self.before, gcd(dilation, stride)
+        if place % common:
+            return 0
+        inputs = self.given[0] if self.given else 0
+        step = stride // common
+        tap = place // common * pow(dilation // common, -1, step) % step
+        first = max(0, -((stride * (inputs - 1) - place) // dilation))
+        last = min(kernel - 1, place // dilation)
+        return max(0, (last - tap) // step - (first - 1 - tap) // step)
+
+    @property
+    def single_path(self) -> bool:
+        """One layer is one path."""
+        return True
+
+    @property
+    def frequencies(self) -> tuple[Frequency, ...]:
+        """What one layer brings is in its counts."""
+        return ()
+
+    def why(self, noun: str) -> str:
+        """What the divisors of the numbers make of it."""
+        kernel, stride, dilation = self.kernel, self.stride, self.dilation
+        common = gcd(dilation, stride)
+        if stride == 1:
+            return f"stride 1 hits every {noun} equally often"
+        if self.even:
+            apart = "" if dilation == 1 else f" and has no factor in common with dilation {dilation}"
+            return f"stride {stride} divides kernel_size {kernel}{apart}"
+        reasons = []
+        if common > 1:
+            reasons.append(f"dilation {dilation} and stride {stride} share the factor {common}: 1 {noun} in {common}")
+            reasons[0] += f" is hit{' at most' if kernel < stride // common else ''}"
+        if kernel < stride // common:
+            reasons.append(f"kernel_size {kernel} is less than {_steps(stride, common)}: {noun}s between are never hit")
+        elif kernel % (stride // common):
+            few, many = kernel // (stride // common), -(-kernel // (stride // common))
+            reasons.append(f"{_steps(stride, common)} does not divide kernel_size {kernel}: counts of {few} and {many}")
+        return "; ".join(reasons)
+
+
+def _steps(stride: int, common: int) -> str:
+    return f"stride {stride}" if common == 1 else f"stride {stride}/{common}"
+
+
+def scatter_of(layer: Layer, axis: int) -> Scatter:
+    """What a layer hits along one axis, or its gradient.
+
+    Raises ParameterError for a layer that does not hit a fixed pattern of positions.
+
+    >>> import convarith as ca
+    >>> scatter_of(ca.PixelShuffle(upscale_factor=2), 0)
+    Scatter(kernel=2, stride=2, dilation=1, before=0, after=0, given=None)
+    """
+    found = layer.scattering(axis) if layer.overlap_side else None
+    if found is None:
+        raise ParameterError(
+            f"{layer} hits no fixed pattern of positions: ask for a transposed convolution, a convolution or a pool, "
+            "Upsample to the nearest by a whole factor, PixelShuffle or ZeroInsert"
+        )
+    return Scatter(*found)

@@ -1,0 +1,175 @@
+"""Sizes that are still letters: each a function of the input's sizes, and the limits that layers put on those."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import NamedTuple
+
+from convarith.errors import ShapeError
+from convarith.sizes.rules import AxisRule, FloorRule, first_size
+from convarith.sizes.sets import EVERY, SizeRange, SizeSet, run
+from convarith.sizes.size_map import SizeMap, meeting, preimage, simplified
+
+
+class AxisSize(NamedTuple):
+    """The size of one input axis, taken through a chain of rules."""
+
+    axis: int
+    rules: tuple[AxisRule, ...] = ()
+
+
+class Product(NamedTuple):
+    """The product of several sizes: what a Flatten makes."""
+
+    factors: tuple[Dim, ...]
+
+
+class Unknown:
+    """A size of which nothing is known beforehand."""
+
+
+Dim = int | AxisSize | Product | Unknown
+OpenShape = tuple[Dim, ...]
+"""A shape with its batch, whose sizes may be open."""
+
+BATCH = Unknown()
+
+
+class Tie(NamedTuple):
+    """Axes tied together: the product of these sizes must be `value` at this node, or must not where `excluded`."""
+
+    node: str
+    factors: tuple[Dim, ...]
+    value: int
+    excluded: bool = False
+
+
+class Limits:
+    """Which input sizes all layers take, narrowed layer by layer while a network is followed with open sizes.
+
+    Attributes:
+        node: the name of the node that is being followed.
+        domains: for each input axis the sizes that all layers so far take.
+        bounds: for each axis the nodes that narrowed its domain, in order.
+        ties: where a Flatten ties axes together.
+
+    >>> limits = Limits(1)
+    >>> limits.apply(FloorRule(shift=-3, step=2, offset=1, minimum=3), AxisSize(0))
+    AxisSize(axis=0, rules=(FloorRule(rise=1, shift=-3, step=2, offset=1, minimum=1, maximum=None, multiple_of=1),))
+    >>> limits.domains
+    [SizeSet(every i >= 3)]
+    """
+
+    def __init__(self, ndim: int) -> None:
+        self.node = ""
+        self.domains = [EVERY] * ndim
+        self.bounds: list[list[tuple[str, SizeSet]]] = [[] for _ in range(ndim)]
+        self.ties: list[Tie] = []
+
+    def apply(self, rule: AxisRule, size: Dim) -> Dim:
+        """What a size rule makes of an open size; only inputs that the rule takes remain."""
+        if isinstance(size, int):
+            result = rule(size)
+            if result is None:
+                raise ShapeError(f"the size is {size} here, which it refuses")
+            return result
+        if not isinstance(size, AxisSize):
+            return Unknown()
+        step = rule.multiple_of if isinstance(rule, FloorRule) else 1
+        accepted = run(rule.minimum + -rule.minimum % step, rule.maximum, step)
+        self.allow(size, SizeSet([] if accepted is None else [accepted]))
+        return AxisSize(size.axis, simplified((*size.rules, rule)))
+
+    def allow(self, size: AxisSize, allowed: SizeSet) -> None:
+        """Only inputs that lead this size into a set of allowed sizes remain."""
+        self._narrow(size.axis, preimage(size.rules, allowed))
+
+    def _narrow(self, axis: int, allowed: SizeSet) -> None:
+        before = self.domains[axis]
+        after = before & allowed
+        if after.runs != before.runs:
+            self.domains[axis] = after
+            self.bounds[axis].append((self.node, after))
+
+    def equal(self, one: Dim, other: Dim, spreads: bool) -> Dim:
+        """Two sizes that must agree; the size they agree on. `spreads`: an axis of 1 is spread, as Add does."""
+        if isinstance(one, int) and isinstance(other, int):
+            if one == other or (spreads and 1 in (one, other)):
+                return max(one, other)
+            raise ShapeError(f"the sizes {one} and {other} never meet")
+        if spreads and 1 in (one, other):
+            return other if one == 1 else one
+        if isinstance(one, AxisSize) and isinstance(other, AxisSize) and one.axis == other.axis:
+            self._narrow(one.axis, meeting(one.rules, other.rules))
+            return min(one, other, key=lambda each: len(each.rules))
+        if isinstance(one, AxisSize) and isinstance(other, int):
+            self.allow(one, SizeSet([SizeRange(other, other)]))
+            return other
+        if isinstance(other, AxisSize) and isinstance(one, int):
+            return self.equal(other, one, spreads)
+        return one if not isinstance(one, Unknown) else other
+
+    def must_be(self, size: Dim, value: int) -> None:
+        """A size that must have one value: a Linear's features, say."""
+        if isinstance(size, int) and size != value:
+            raise ShapeError(f"it expects {value} features, got {size}")
+        if isinstance(size, AxisSize):
+            self.allow(size, SizeSet([SizeRange(value, value)]))
+        if isinstance(size, Product) and not any(isinstance(each, Unknown) for each in size.factors):
+            self.ties.append(Tie(self.node, size.factors, value))
+
+    def must_not_be(self, size: Dim, value: int, why: str) -> None:
+        """A size or product that must not have one value. Raises ShapeError with the reason where it always has it."""
+        if size == value:
+            raise ShapeError(why)
+        if isinstance(size, Product):
+            self.ties.append(Tie(self.node, size.factors, value, excluded=True))
+
+    def domain(self, axis: int, fixed: tuple[int, ...] | None) -> SizeSet:
+        """The sizes of one axis that every layer takes, ties included.
+
+        A tie is solved with the other axes at the sizes `fixed`, or with all axes equal.
+        """
+        domain = self.domains[axis]
+        for tie in self.ties:
+
+            def size(value: int, tie: Tie = tie) -> int:
+                return prod(_value(each, axis, value, fixed) for each in tie.factors)
+
+            low, high = _first_reaching(size, tie.value), _first_reaching(size, tie.value + 1)
+            fits = None if low is None else run(low, None if high is None else high - 1)
+            sides = [run(0, low - 1) if low else None, None if high is None else run(high, None)]
+            domain &= SizeSet(each for each in (sides if tie.excluded else [fits]) if each is not None)
+        return domain
+
+
+def product(factors: Sequence[Dim]) -> Dim:
+    """The product of sizes, an integer where all are.
+
+    >>> product((2, 3)), product((2, AxisSize(0)))
+    (6, Product(factors=(2, AxisSize(axis=0, rules=()))))
+    """
+    flat: list[Dim] = []
+    for each in factors:
+        flat += each.factors if isinstance(each, Product) else (each,)
+    if any(isinstance(each, Unknown) for each in flat):
+        return Unknown()
+    number = prod(each for each in flat if isinstance(each, int))
+    open_sizes = [each for each in flat if not isinstance(each, int)]
+    return Product((number, *open_sizes)) if open_sizes else number
+
+
+def _value(size: Dim, axis: int, value: int, fixed: tuple[int, ...] | None) -> int:
+    if isinstance(size, int):
+        return size
+    assert isinstance(size, AxisSize)
+    given = value if fixed is None or size.axis == axis else fixed[size.axis]
+    return max(0, SizeMap(size.rules).follow(given))
+
+
+def _first_reaching(size: Callable[[int], int], wanted: int) -> int | None:
+    """The smallest input whose (never falling) size is at least `wanted`; None when there is none."""
+    if size(0) >= wanted:
+        return 0
+    return first_size(lambda value: size(value) >= wanted, most=2**64)
