@@ -94,6 +94,7 @@ def _draw_counts(axes: Axes, found: Overlap) -> None:
     rows, columns = values.shape
     aspect: Literal["equal", "auto"] = "equal" if rows > 1 else "auto"
     drawn = axes.imshow(values, cmap=colours, norm=norm, interpolation="nearest", aspect=aspect)
+    axes.locator_params(integer=True)
     if max(rows, columns) <= NUMBERED:
         _write_counts(axes, values, drawn)
         axes.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
