@@ -9,12 +9,14 @@
 
 from __future__ import annotations
 
+import re
 from types import ModuleType
 from typing import Any
 
 import pytest
+from convarith_cli.animate import VIEW_HELP
 from convarith_gallery.drawing.film import Box
-from convarith_gallery.render import LAYER_VIEWS, NETWORK_VIEWS
+from convarith_gallery.render import LAYER_VIEWS, NETWORK_VIEWS, views_for
 from convarith_gallery.scenes import scene, scenes
 
 import convarith as ca
@@ -113,6 +115,24 @@ def test_the_outputs_of_the_walks_are_those_of_torch(torch: ModuleType) -> None:
         shown = list(each.film().shown())[-1]
         cells = [item.text for item in shown if isinstance(item, Box) and item.fill in ("output", "now") and item.edge]
         assert [int(text.replace("−", "-")) for text in cells] == expected.flatten().tolist()
+
+
+def test_the_help_names_every_view() -> None:
+    assert {*LAYER_VIEWS, *NETWORK_VIEWS} <= set(re.findall(r"[\w-]+", VIEW_HELP))
+    assert not LAYER_VIEWS.keys() & NETWORK_VIEWS.keys()
+
+
+@pytest.mark.parametrize(
+    ("call", "views"),
+    [
+        ("Conv2d(1, 1, 3)", ["slide", "matrix"]),
+        ("ConvTranspose2d(1, 1, 3)", ["scatter", "slide", "matrix", "zero-insert", "overlap", "together"]),
+        ("MaxUnpool2d(2)", ["unpool"]),
+        ("AvgPool2d(2)", ["slide", "matrix"]),
+    ],
+)
+def test_the_views_of_a_layer(call: str, views: list[str]) -> None:
+    assert views_for(ca.parse(call)) == views
 
 
 def test_a_style_that_does_not_fit_is_rejected() -> None:

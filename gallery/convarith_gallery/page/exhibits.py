@@ -89,7 +89,7 @@ def build_gallery(
     try:
         Path(folder, PICTURES).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConvarithError(f"cannot create the folder {folder}: {error.strerror}") from None
+        raise ConvarithError(f"cannot make the folder {folder}: {error.strerror}") from None
     exhibits, pictures, written = [], {}, []
     for number, each in enumerate(chosen):
         if progress is not None:

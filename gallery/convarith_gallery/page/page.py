@@ -82,7 +82,7 @@ def write_gallery(
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConvarithError(f"cannot create the folder {path.parent}: {error.strerror}") from None
+            raise ConvarithError(f"cannot make the folder {path.parent}: {error.strerror}") from None
         with whole_file(str(path)) as beside:
             Path(beside).write_text(text, encoding="utf-8", newline="\n")
     return list(files)

@@ -259,5 +259,5 @@ def test_films_without_one_caption_per_frame_are_rejected() -> None:
 
 def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConvarithError, match=r"cannot create the folder .*: "):
+    with pytest.raises(ConvarithError, match=r"cannot make the folder .*: "):
         write_gallery(EXHIBITS, tmp_path / "file")
