@@ -146,7 +146,8 @@ def suffix_of(path: str) -> str:
     """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
-        raise ParameterError(f"{path}: cannot write a {suffix!r} file: choose from {', '.join(SUFFIXES)}")
+        kind = f"a {suffix!r} file" if suffix else "a file without a suffix"
+        raise ParameterError(f"{path}: cannot write {kind}: choose from {', '.join(SUFFIXES)}")
     return suffix
 
 
