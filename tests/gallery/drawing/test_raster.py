@@ -38,6 +38,13 @@ def picture(*items: Box | Line, scale: int = 1, theme: Theme = LIGHT, size: tupl
     return frame.image.convert("RGB")
 
 
+def area(image: Image.Image) -> tuple[int, int, int, int]:
+    """The area of all pixels that are not 0; there must be one."""
+    found = image.getbbox()
+    assert found is not None
+    return found
+
+
 @settings(max_examples=60)
 @given(films(), themes, scales)
 def test_drawing_changes_equals_drawing_each_frame_on_its_own(film: Film, theme: Theme, scale: int) -> None:
@@ -72,10 +79,10 @@ def test_a_box_is_where_it_should_be(slant: float, heavy: bool, scale: int) -> N
     """Its pixels in each row are one run from side to side, half an outline wider on both ends."""
     drawn = picture(Box(25, 20, 24, 15, "input", "edge", slant=slant, heavy=heavy), scale=scale).convert("L")
     marked = drawn.point([255] * 255 + [0])
-    assert marked.getbbox()[1::2] == (20 * scale - scale // 2, 35 * scale + (scale + 1) // 2)
+    assert area(marked)[1::2] == (20 * scale - scale // 2, 35 * scale + (scale + 1) // 2)
     beside = scale * hypot(1, slant / 15) + 1
     for row in range(21 * scale, 34 * scale):
-        left, _, right, _ = marked.crop((0, row, marked.width, row + 1)).getbbox()
+        left, _, right, _ = area(marked.crop((0, row, marked.width, row + 1)))
         shift = slant * (35 - (row + 0.5) / scale) / 15
         assert left == pytest.approx((25 + shift) * scale, abs=beside)
         assert right == pytest.approx((49 + shift) * scale, abs=beside + 1)
@@ -107,9 +114,7 @@ def test_neighbours_share_their_outline(slant: float, first: str, scale: int) ->
 def test_a_text_stays_inside_its_box(text: str, align: str, slant: float) -> None:
     blank = Box(20, 15, 24, 20, "input", "edge", size=14, slant=slant)
     written = blank._replace(text=text, align=align, note="9")
-    different = ImageChops.difference(picture(blank, scale=3), picture(written, scale=3)).getbbox()
-    assert different is not None
-    left, top, right, bottom = different
+    left, top, right, bottom = area(ImageChops.difference(picture(blank, scale=3), picture(written, scale=3)))
     assert 3 * 20 < left <= right < 3 * (44 + slant)
     assert 3 * 15 < top <= bottom < 3 * 35
 
@@ -122,7 +127,7 @@ def test_a_text_is_smooth() -> None:
 
 def test_a_note_is_in_the_lower_right_corner() -> None:
     blank = Box(20, 10, 40, 40, "input", "edge", size=16)
-    left, top, right, bottom = ImageChops.difference(picture(blank), picture(blank._replace(note="3"))).getbbox() or ()
+    left, top, right, bottom = area(ImageChops.difference(picture(blank), picture(blank._replace(note="3"))))
     assert 45 < left <= right <= 59
     assert 35 < top <= bottom <= 49
 
