@@ -1,4 +1,4 @@
-"""Draws the README's pictures: `python docs/pictures.py` writes docs/*.svg."""
+"""Draws the pictures of the README. `python docs/pictures.py` writes docs/*.svg."""
 
 import io
 import os
@@ -20,7 +20,7 @@ THEME = TerminalTheme(
     [(72, 79, 88), (255, 123, 114), (63, 185, 80), (210, 153, 34), (88, 166, 255), (188, 140, 255), (57, 197, 207),
      (177, 186, 196)],
 )  # fmt: skip
-"""Dark enough to read on a light and on a dark page."""
+"""A dark terminal, which is readable on light and on dark pages."""
 
 SVG = """<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img">
 <title>convarith trace of an autoencoder</title>
@@ -42,11 +42,11 @@ SVG = """<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" 
 
 
 SCENES = ("padding_strides", "output_padding", "overlap_uneven", "matrix")
-"""The scenes that the README shows, drawn for light and dark pages."""
+"""The scenes in the README, drawn so that they follow the theme of the page."""
 
 
 def main() -> None:
-    """Write the pictures beside this file."""
+    """Write the pictures into the folder of this file."""
     os.chdir(Path(__file__).parent.parent)
     draw_trace()
     for name in SCENES:
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def draw_trace() -> None:
-    """A terminal with the table of a network."""
+    """Draw a terminal that shows the table of `convarith trace`."""
     console = Console(record=True, width=112, file=io.StringIO(), force_terminal=True, highlight=False)
     console.print(f"[bold green]$[/] convarith {' '.join(COMMAND)}\n")
     outcome = answer(COMMAND)

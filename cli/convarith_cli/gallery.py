@@ -1,4 +1,4 @@
-"""convarith gallery: every scene as a picture, and a page to play with them."""
+"""convarith gallery: draw every named scene, and write HTML pages that play them."""
 
 from __future__ import annotations
 
@@ -25,20 +25,23 @@ Examples:
 @app.command(epilog=EXAMPLES)
 def gallery(
     folder: Annotated[
-        str, typer.Argument(metavar="DIR", help="Where to: made if it is not there.", show_default=False)
+        str, typer.Argument(metavar="DIR", help="The folder to write to, created if necessary.", show_default=False)
     ],
     formats: Annotated[
-        str, typer.Option("--format", metavar="NAMES", help="gif, png, apng, webp, svg, mp4; several with commas.")
+        str,
+        typer.Option(
+            "--format", metavar="NAMES", help="gif, png, apng, webp, svg or mp4; separate several with commas."
+        ),
     ] = "gif",
     theme: Annotated[
-        str, typer.Option(metavar="THEME", help="Of the pictures; the page has both. light or dark.")
+        str, typer.Option(metavar="THEME", help="Theme of the pictures: light or dark. The page has both.")
     ] = "light",
-    scale: Annotated[int, typer.Option(metavar="N", help="Pixels a point of the pictures.")] = 2,
+    scale: Annotated[int, typer.Option(metavar="N", help="Pixels per point in the pictures: 1, 2 or 3.")] = 2,
     as_json: Json = False,
 ) -> Answer:
-    """Every scene, and one page that shows them.
+    """Draw every named scene, and write a page that plays them.
 
-    The page works from disk, without a network: open index.html. A scene has its own page for linking.
+    Open index.html in a browser; it works from disk, without a network. Each scene also has a page of its own.
     """
     from convarith_gallery.page.exhibits import build_gallery
     from convarith_gallery.scenes import scenes
@@ -53,7 +56,7 @@ def gallery(
 
 @contextmanager
 def _bar() -> Iterator[Callable[[str, int, int], None] | None]:
-    """A progress bar on a terminal."""
+    """A progress bar, if standard error is a terminal."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Writing files atomically: a reader sees either the old file or the complete new one."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from convarith.errors import ConvarithError
 
 @contextmanager
 def whole_file(path: str) -> Iterator[str]:
-    """A path beside `path` to write to; what is there is moved to `path` at the end.
+    """Yield the path of a temporary file in the same folder, which replaces `path` when the block ends.
 
-    After an error, or an interruption, the old file is as it was and nothing lies beside it. Raises ConvarithError
-    where the file cannot be written.
+    If the block raises or is interrupted, the old file is left unchanged and the temporary file is removed. Raises
+    ConvarithError if the file cannot be written.
 
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
@@ -27,7 +27,7 @@ def whole_file(path: str) -> Iterator[str]:
     """
     folder, name = os.path.split(os.path.abspath(path))
     if os.path.isdir(path):
-        raise ConvarithError(f"cannot write {path}: it is a folder, name a file in it")
+        raise ConvarithError(f"cannot write {path}: it is a folder; name a file in it")
     beside = os.path.join(folder, f".{os.urandom(4).hex()}-{name}")
     try:
         yield beside
@@ -40,9 +40,14 @@ def whole_file(path: str) -> Iterator[str]:
 
 
 def write_whole(path: str, content: str | bytes | Callable[[IO[bytes]], object]) -> None:
-    """Write a file that appears whole or not at all: a text as UTF-8, bytes, or what a function writes into it.
+    """Write a file atomically.
 
-    Raises ConvarithError where the file cannot be written.
+    Args:
+        path: the file; an existing one is replaced.
+        content: text, which is written as UTF-8, bytes, or a function that writes to the open binary file.
+
+    Raises:
+        ConvarithError: the file cannot be written.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""The scenes by name, read from scenes.toml: what a picture shows, as data."""
+"""The named scenes, read from scenes.toml: each one describes a picture as data."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class Scene(NamedTuple):
     """One named picture.
 
     Attributes:
-        name: as conv_arithmetic writes names.
-        group: the heading under which it stands.
-        text: what to look at, in a sentence.
-        subject: a layer's call, or a network's text.
-        size: what enters: *spatial, or (channels, *spatial).
-        view: one of those of `showing`; None: the layer's own.
+        name: the name, in the style of conv_arithmetic.
+        group: the heading under which the gallery lists it.
+        text: one sentence that says what to look at.
+        subject: the call that makes the layer, or the text of the network.
+        size: the size of the input: *spatial, or (channels, *spatial).
+        view: one of LAYER_VIEWS or NETWORK_VIEWS in `render`; None for the layer's default.
         style: 'flat' or 'slanted'.
-        values, weight: the numbers, flat and row-major; None: small ones.
-        numbers: are they shown? None: where values or weights are given.
+        values, weight: the numbers of the input and of the kernel, flat and row-major; None for small numbers.
+        numbers: whether the numbers are shown; None shows them if values or a weight are given.
     """
 
     name: str
@@ -40,15 +40,24 @@ class Scene(NamedTuple):
     weight: tuple[Number, ...] | None = None
     numbers: bool | None = None
 
+    @property
+    def is_network(self) -> bool:
+        """Is the subject a network, rather than one layer?
+
+        >>> scene("hourglass").is_network, scene("dilation").is_network
+        (True, False)
+        """
+        return self.view in NETWORK_VIEWS
+
     def film(self, style: str | None = None, bare: bool = False) -> Film:
-        """The scene's film, in another style where one is given; `bare` leaves out title and captions.
+        """The scene's film. `style` overrides the scene's own; `bare` leaves out the title and the captions.
 
         >>> len(scene("no_padding_no_strides").film().frames)
         4
         """
         from convarith_gallery.views.subject import Subject
 
-        if self.view in NETWORK_VIEWS:
+        if self.is_network:
             from convarith.networks.parser import parse_network
 
             return film_of_network(parse_network(self.subject), self.size, self.view, style or self.style, bare)
@@ -60,7 +69,7 @@ class Scene(NamedTuple):
 
 @cache
 def scenes() -> dict[str, Scene]:
-    """Every scene by its name, in the gallery's order.
+    """Every scene by name, in the order of the gallery.
 
     >>> len([each for each in scenes().values() if each.group == "A guide to convolution arithmetic"])
     19
@@ -72,13 +81,13 @@ def scenes() -> dict[str, Scene]:
 
 
 def _scene(name: str, entry: dict[str, Any]) -> Scene:
-    """A scene of its entry; TOML's lists are tuples here."""
+    """A scene from its TOML entry; lists become tuples."""
     known: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
     return Scene(name, **known)
 
 
 def scene(name: str) -> Scene:
-    """The scene of this name; '-' is as good as '_'. Raises ParameterError for an unknown one.
+    """The scene with this name, in which '-' may stand for '_'. Raises ParameterError for an unknown name.
 
     >>> scene("padding-strides").subject
     'Conv2d(1, 1, 3, stride=2, padding=1)'

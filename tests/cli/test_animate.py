@@ -99,11 +99,11 @@ def test_the_scenes_are_listed(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("question", "message"),
     [
-        ([], "name a scene (--list shows them), a layer with its options, or a network"),
-        (["conv", "-k", "3"], "needs an input: give its size, as in -i 5 or -i 5x7"),
+        ([], "nothing to animate: name a scene (--list shows them), a layer with its options, or a network"),
+        (["conv", "-k", "3"], "needs an input size: give it with -i, as in -i 5 or -i 5x7"),
         (["conv", "-k", "7", "-i", "4"], "the kernel spans 7 (k=7) but the padded input is 4"),
         (["padding_strids"], "unknown scene or layer 'padding_strids': did you mean 'padding_strides'"),
-        (["padding_strides", "-i", "4"], "the scene padding_strides has its own numbers: leave -i out, or name a layer"),
+        (["padding_strides", "-i", "4"], "the scene padding_strides has its own layer and numbers: leave out -i, or name a layer"),
         (["conv", "-k", "3", "-i", "5", "--weight", "1,2"], "--weight has 2 numbers, but the weight 1x1x3x3 takes 9"),
         (["conv", "-k", "3", "-i", "5", "--values", "1,a"], "--values '1,a' is no array of numbers"),
         (["conv", "-k", "3", "-i", "5", "--values", "9..1"], "--values '9..1' is no range"),
@@ -111,13 +111,13 @@ def test_the_scenes_are_listed(cli: Cli) -> None:
         (["conv", "-k", "3", "-i", "5", "--view", "scatter"], "view scatter is for conv-transpose"),
         (["conv", "-k", "3", "-i", "5", "--style", "round"], "style 'round' is unknown"),
         (["conv", "-k", "3", "-i", "5", "--theme", "blue"], "theme 'blue' is unknown"),
-        (["conv", "-k", "3", "-i", "5", "--frame", "0"], "--frame is 0: the steps are 1 to 9, or -1 for the last"),
-        (["conv", "-k", "3", "-i", "5", "--frame", "10"], "--frame is 10: the steps are 1 to 9"),
+        (["conv", "-k", "3", "-i", "5", "--frame", "0"], "there is no step 0 for --frame: the steps are 1 to 9, or -1 for the last"),
+        (["conv", "-k", "3", "-i", "5", "--frame", "10"], "there is no step 10 for --frame: the steps are 1 to 9"),
         (["conv", "-k", "3", "-i", "5", "--scale", "9"], "scale 9"),
         (["conv", "-k", "3", "-i", "1000"], "1,000,000 cells, more than the 20,000 that are drawn: take a smaller -i"),
         (["conv", "-k", "1", "-i", "120"], "takes 14,400 steps and 14,400 products, more than the 10,000"),
         (["conv", "-k", "3", "-i", "5", "-p", "500"], "more than"),
-        (["Conv2d(1, 1, 3); ReLU()"], "a network needs the shape that enters it: give it as -i 1x28x28"),
+        (["Conv2d(1, 1, 3); ReLU()"], "a network needs the shape of its input: give it with -i, as in -i 1x28x28"),
         (["Conv2d(1, 1, 3); ReLU()", "-i", "1x9x9", "--numbers"], "a network is shown without numbers"),
         (["Conv2d(1, 1, 3); ReLU()", "-i", "1x9x9", "--view", "slide"], "view slide shows one layer"),
         (["ReLU", "-i", "3"], "has no picture"),
@@ -132,8 +132,8 @@ def test_a_wrong_question_leaves_no_file(question: list[str], message: str, cli:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("x.jpg", "no picture is a '.jpg' file: name it .gif, .png"),
-        ("x", "no picture is a '' file"),
+        ("x.jpg", "cannot write a '.jpg' file: choose from .gif, .png"),
+        ("x", "cannot write a file without a suffix: choose from"),
         ("nowhere/x.gif", "No such file or directory"),
     ],
 )
@@ -172,6 +172,6 @@ def test_the_gallery_has_every_scene(cli: Cli, tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_gallery_that_cannot_be(cli: Cli, tmp_path: Path) -> None:
-    assert "no picture is a '.jpg' file" in assert_refused(cli("gallery", str(tmp_path / "g"), "--format", "jpg"))
+    assert "cannot write '.jpg' pictures" in assert_refused(cli("gallery", str(tmp_path / "g"), "--format", "jpg"))
     (tmp_path / "file").write_text("")
     assert "cannot make the folder" in assert_refused(cli("gallery", str(tmp_path / "file")))

@@ -1,18 +1,22 @@
-"""The named scenes.
+"""The named scenes. The laws:
 
-- conv_arithmetic's nineteen are there under their names, with its parameters and a frame for each of its steps.
-- Every scene draws; no name is a layer's kind; output sizes are torch's.
-- Films: captions are one a frame, boxes lie inside of the picture and do not cover one another, in both styles.
+- The nineteen scenes of conv_arithmetic have its names, its parameters and one frame for each of its steps.
+- Every scene can be drawn, and no scene has the name of a kind of layer.
+- The numbers in the pictures are those of the paper, of the lectures, and of PyTorch.
+- A film has one caption per frame; its boxes lie inside the picture and do not overlap.
+- The table of views is complete: `--help` names every view, and every kind of layer has a default view.
 """
 
 from __future__ import annotations
 
+import re
 from types import ModuleType
 from typing import Any
 
 import pytest
+from convarith_cli.animate import VIEW_HELP
 from convarith_gallery.drawing.film import Box
-from convarith_gallery.render import LAYER_VIEWS, NETWORK_VIEWS
+from convarith_gallery.render import LAYER_VIEWS, NETWORK_VIEWS, views_for
 from convarith_gallery.scenes import scene, scenes
 
 import convarith as ca
@@ -34,11 +38,11 @@ NUMERIC = {
     "numerical_average_pooling": ["1.67", "1.67", "1.67", "1", "1.22", "1.78", "1.11", "0.78", "1.33"],
     "numerical_max_pooling": [3, 3, 3, 3, 3, 3, 3, 2, 3],
 }
-"""What the paper's figures write (arXiv 1603.07285, figures 1.1, 1.2, 1.5 and 1.6)."""
+"""The numbers in the figures of the paper (arXiv 1603.07285, figures 1.1, 1.2, 1.5 and 1.6)."""
 
 
 @pytest.mark.parametrize("name", GUIDE)
-def test_the_guides_scenes(name: str) -> None:
+def test_the_scenes_of_the_guide_have_its_parameters(name: str) -> None:
     size, output, padding, kernel, stride = GUIDE[name]
     conv: Any = ca.parse(scene(name).subject)
     assert scene(name).size == (size, size)
@@ -52,20 +56,20 @@ def test_the_guides_scenes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NUMERIC)
-def test_the_guides_numbers(name: str) -> None:
+def test_the_scenes_of_the_guide_have_its_numbers(name: str) -> None:
     film = scene(name).film()
     shown = list(film.shown())[-1]
     cells = [item.text for item in shown if isinstance(item, Box) and item.fill in ("output", "now") and item.edge]
     assert cells == [str(number) for number in NUMERIC[name]]
 
 
-def test_the_guide_is_whole() -> None:
+def test_every_scene_of_the_guide_is_there() -> None:
     guide = [each.name for each in scenes().values() if each.group == "A guide to convolution arithmetic"]
     assert sorted(guide) == sorted([*GUIDE, *(f"{name}_transposed" for name in GUIDE), "dilation", *NUMERIC])
 
 
 @pytest.mark.parametrize("name", scenes())
-def test_every_scene_draws(name: str) -> None:
+def test_every_scene_can_be_drawn(name: str) -> None:
     each = scene(name)
     assert name.replace("_", "-") not in KINDS
     assert each.view in (None, *LAYER_VIEWS, *NETWORK_VIEWS)
@@ -84,13 +88,13 @@ def test_every_scene_draws(name: str) -> None:
 
 
 def overlap(one: Box, other: Box) -> bool:
-    """Do two boxes cover one another? Slanted ones are compared at their lower edge, where no row meets another."""
+    """Do two boxes overlap? Slanted boxes are compared at their lower edges, where rows do not touch."""
     down = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
     return min(one.x + one.width, other.x + other.width) - max(one.x, other.x) > 0.01 and down > 0.01
 
 
-def test_the_lectures_numbers() -> None:
-    """25 31 43 49; Fleuret's walk and its transpose; 2x2 to 5x5; csc413's output_padding; kernel 4, stride 3."""
+def test_the_scenes_from_lectures_have_their_numbers() -> None:
+    """The matrix example 25 31 43 49, Fleuret's 1-D example and its transpose, and 2x2 to 5x5."""
 
     def outputs(name: str) -> list[str]:
         shown = list(scene(name).film().shown())[-1]
@@ -102,7 +106,7 @@ def test_the_lectures_numbers() -> None:
     assert scene("two_by_two_to_five").film().title == "Transposed convolution: 2 × 2 → 5 × 5"
 
 
-def test_walks_are_torchs(torch: ModuleType) -> None:
+def test_the_outputs_of_the_walks_are_those_of_torch(torch: ModuleType) -> None:
     one, back = scene("walk"), scene("walk_transposed")
     functional = torch.nn.functional
     y = functional.conv1d(torch.tensor([[one.values]]), torch.tensor([[one.weight]]))
@@ -113,8 +117,26 @@ def test_walks_are_torchs(torch: ModuleType) -> None:
         assert [int(text.replace("−", "-")) for text in cells] == expected.flatten().tolist()
 
 
-def test_a_style_that_does_not_fit() -> None:
-    with pytest.raises(ca.ParameterError, match="a matrix is no map that could be slanted: take --style flat"):
+def test_the_help_names_every_view() -> None:
+    assert {*LAYER_VIEWS, *NETWORK_VIEWS} <= set(re.findall(r"[\w-]+", VIEW_HELP))
+    assert not LAYER_VIEWS.keys() & NETWORK_VIEWS.keys()
+
+
+@pytest.mark.parametrize(
+    ("call", "views"),
+    [
+        ("Conv2d(1, 1, 3)", ["slide", "matrix"]),
+        ("ConvTranspose2d(1, 1, 3)", ["scatter", "slide", "matrix", "zero-insert", "overlap", "together"]),
+        ("MaxUnpool2d(2)", ["unpool"]),
+        ("AvgPool2d(2)", ["slide", "matrix"]),
+    ],
+)
+def test_the_views_of_a_layer(call: str, views: list[str]) -> None:
+    assert views_for(ca.parse(call)) == views
+
+
+def test_a_style_that_does_not_fit_is_rejected() -> None:
+    with pytest.raises(ca.ParameterError, match="a matrix cannot be drawn in the slanted style: use --style flat"):
         scene("matrix").film("slanted")
     with pytest.raises(ca.ParameterError, match="style 'round' is unknown"):
         scene("walk").film("round")

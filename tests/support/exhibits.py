@@ -1,4 +1,4 @@
-"""Exhibits to show on a page: small films that use all that a film can have."""
+"""Exhibits for the tests of the page: small films that use every feature of a film."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ HOSTILE = "</script><script>alert('&amp;')</script> \"quoted\" ⌊5/2⌋ \u2028 
 
 
 def window_film(size: int, slant: float = 0, title: str = "A window over a map") -> Film:
-    """A 3x3 window that walks over a map of size x size: cells, labels, notes, hatching, heavy outlines and lines."""
+    """A 3x3 window that moves over a square map, with labels, notes, hatching, heavy outlines and lines."""
     outputs = size - 2
     right = CELL * (size + 2) + slant * size
     width, height = round(right + CELL * (max(outputs, 3) + 1) + slant * outputs), CELL * (size + 3)
 
-    def cell(row: int, column: int, x: float, rows: int, **looks: object) -> Box:
-        looks = {"edge": "edge", "slant": slant, "text": str(row * rows + column), **looks}
-        left = x + CELL * column + slant * (rows - 1 - row)
-        return Box(left, CELL * (row + 1.5), CELL, CELL, **looks)  # type: ignore[arg-type]
+    def cell(
+        row: int, column: int, x: float, rows: int, fill: str, text: str | None = None, hatched: bool = False
+    ) -> Box:
+        text = str(row * rows + column) if text is None else text
+        left, top = x + CELL * column + slant * (rows - 1 - row), CELL * (row + 1.5)
+        return Box(left, top, CELL, CELL, fill, "edge", text, slant=slant, hatched=hatched)
 
     inputs = [cell(row, column, CELL, size, fill="input") for row in range(size) for column in range(size)]
     empty = [
@@ -50,7 +52,7 @@ def window_film(size: int, slant: float = 0, title: str = "A window over a map")
         changes[joins] = Line(((x, y), (done.x + CELL / 2 + slant / 2, done.y + CELL / 2)))
         frames.append(changes)
         under = set(window)
-    # in the end one item is gone, and the line has become a box
+    # in the last frame one item is gone, and the line has become a box
     frames[-1] = {**frames[-1], joins - 1: None, joins: Box(right, height - 40, CELL * 3, 22, text="done")}
     captions = tuple(f"Output {divmod(step, outputs)} reads 9 inputs." for step in range(outputs**2))
     return Film(width, height, (*inputs, *empty, *labels, None), tuple(frames), captions, title, f"{title}: {size}.")
@@ -78,4 +80,4 @@ EXHIBITS = [
         call=HOSTILE, command=HOSTILE, text=HOSTILE, parameters=((HOSTILE, HOSTILE),)
     ),
 ]
-"""In two groups that are not contiguous; a film of one frame; texts that would break out of HTML and of a script."""
+"""They include a group that is not contiguous, a film with one frame, and text that could break out of HTML or a script."""

@@ -1,4 +1,4 @@
-"""Films of grids, labels and lines that change at random."""
+"""A strategy for random films: grids of cells, labels and lines that change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ looks: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 
 @st.composite
 def films(draw: st.DrawFn, most_frames: int = 6) -> Film:
-    """A grid of cells, flat or slanted, labels below it that change their width, a line or none; also steps in which nothing changes."""
+    """A flat or slanted grid, a label of changing width below it, and at most two lines; a frame may change nothing."""
     rows, columns = draw(st.integers(1, 3)), draw(st.integers(1, 4))
     slant = draw(st.sampled_from((0, 0, 7, 10.3, -6)))
     wide, tall = SIDE * (columns + 3) + 10, SIDE * rows + 40

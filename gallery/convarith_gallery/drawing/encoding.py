@@ -1,7 +1,7 @@
-"""A film becomes a file: its suffix says which format.
+"""Saving a film as a file, in the format that the suffix of the path names.
 
-Every format but the video is written here frame by frame from what has changed, in the memory of two frames. That also
-keeps steps that look alike as frames of their own, where Pillow's writers merge equal neighbours into one.
+Except for video, every format is written here frame by frame from what has changed, which needs the memory of two
+frames. It also keeps steps that look the same as separate frames; Pillow's own writers merge equal neighbours.
 """
 
 from __future__ import annotations
@@ -22,19 +22,21 @@ from convarith_gallery.drawing.theme import Theme
 from convarith_gallery.drawing.theme import theme as theme_named
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from convarith_gallery.drawing.raster import Frame
 
 MOST_FRAMES = 10_000
 MOST_PIXELS = 40_000_000
 MOST_WORK = 10_000_000_000
-"""Pixels of all frames together."""
+"""The largest number of pixels in all frames together."""
 SUFFIXES = (".gif", ".png", ".apng", ".webp", ".svg", ".mp4")
 SHEET_GAP = 12
-"""Points between the frames of a contact sheet."""
+"""The space between the frames of a contact sheet, in points."""
 
 
 class Saved(NamedTuple):
-    """What was written: the file, its frames, its bytes, and the picture's size in pixels, of an .svg in points."""
+    """What was written: the file, the number of frames and bytes, and the size in pixels, or in points for an .svg."""
 
     path: str
     frames: int
@@ -43,8 +45,8 @@ class Saved(NamedTuple):
     height: int
 
 
-class _Show(NamedTuple):
-    """How a film is shown: seconds of each frame, how often, and what is said about it."""
+class _Playback(NamedTuple):
+    """How a film is played: the seconds of each frame, the number of loops, and the description."""
 
     seconds: list[float]
     loops: int
@@ -52,8 +54,8 @@ class _Show(NamedTuple):
 
 
 _ONE_PIXEL = (0, 0, 1, 1)
-"""What a frame holds in which nothing changed: a file cannot say 'nothing'."""
-_Writer = Callable[[BinaryIO, "Iterator[Frame]", _Show], None]
+"""The area written for a frame in which nothing changed, because the formats do not allow an empty one."""
+_Writer = Callable[[BinaryIO, "Iterator[Frame]", _Playback], None]
 
 
 def save(
@@ -72,19 +74,22 @@ def save(
     """Draw a film and write it in the format of the path's suffix: .gif, .png, .apng, .webp, .svg or .mp4.
 
     Args:
-        film: what is seen.
-        path: of the file; it appears whole or not at all.
-        theme: 'light', 'dark'; for an .svg also 'auto', which is what the reader prefers.
-        scale: pixels a point. An .svg is sharp at any size and stays in points.
-        seconds: how long each frame is shown. A .gif and an .apng count in 1/100 s, a .webp in 1/1000 s.
-        hold: how long the last frame is shown, if that is longer; in an .mp4 a multiple of `seconds`.
-        loops: how often the film plays, 0 for endlessly. An .mp4 leaves that to its player.
-        frame: a still of this frame alone, counted from 0, from the end if negative. A .png takes the last one.
-        sheet: a still of all frames side by side, in this many columns.
-        progress: called after each frame with how many are done and how many there are.
+        film: the film.
+        path: the file; it is written atomically.
+        theme: 'light' or 'dark'; for an .svg also 'auto', which follows the reader's preference.
+        scale: pixels per point. An .svg is sharp at any size and is always written in points.
+        seconds: how long each frame is shown. It is rounded to 1/100 s in a .gif or .apng and to 1/1000 s in a .webp.
+        hold: how long the last frame is shown, if that is longer; in an .mp4 it is rounded to a multiple of `seconds`.
+        loops: how often the film plays; 0 to play forever. In an .mp4 this is left to the player.
+        frame: write only this frame, as a still; counted from 0, or from the end if negative. The default for a .png is
+            the last frame.
+        sheet: write all frames side by side as a still, in this many columns.
+        progress: called after each frame with the number of frames done and the total.
 
-    Raises ParameterError for what cannot be drawn, before anything is; MissingDependencyError without Pillow, or
-    without imageio-ffmpeg for an .mp4; ConvarithError where the file cannot be written.
+    Raises:
+        ParameterError: the film or the options are invalid; raised before anything is drawn.
+        MissingDependencyError: Pillow is not installed, or, for an .mp4, imageio-ffmpeg.
+        ConvarithError: the file cannot be written.
 
     >>> import tempfile
     >>> from convarith_gallery.drawing.film import Box
@@ -97,12 +102,15 @@ def save(
     if suffix == ".png" and sheet is None and frame is None:
         frame = -1
     if frame is not None and sheet is not None:
-        raise ParameterError(f"frame {frame} and a sheet of {sheet} columns are two pictures: leave one of them out")
-    _check_show(scale, seconds, hold, loops)
+        raise ParameterError(
+            f"frame {frame} and a sheet with {sheet} column{'s' if sheet != 1 else ''} are two pictures: "
+            "leave one of them out"
+        )
+    _check_playback(scale, seconds, hold, loops)
     film = film if frame is None else still(film, frame)
     film = film if sheet is None else contact_sheet(film, sheet)
     count = len(film.frames)
-    show = _Show([seconds] * (count - 1) + [max(seconds, hold)], loops, film.alt or film.title)
+    playback = _Playback([seconds] * (count - 1) + [max(seconds, hold)], loops, film.alt or film.title)
     if suffix == ".svg":
         refuse_too_large(count, film.width, film.height, 1)
         from convarith_gallery.drawing.svg import svg
@@ -113,57 +121,65 @@ def save(
         return Saved(path, count, size, film.width, film.height)
     refuse_too_large(count, film.width, film.height, scale)
     if theme == "auto":
-        raise ParameterError(f"theme 'auto' is for an .svg, {suffix} has fixed colours: choose light or dark")
+        raise ParameterError(f"theme 'auto' is only for .svg, a {suffix} has fixed colours: choose light or dark")
     width, height = film.width * scale, film.height * scale
     if (most := _MOST_SIDE.get(suffix)) is not None and max(width, height) > most:
-        raise ParameterError(f"{width}x{height} pixels: a {suffix} has at most {most} a side: lower --scale")
+        raise ParameterError(
+            f"the picture is {width}x{height} pixels, but a {suffix} has at most {most} per side: lower --scale"
+        )
     drawn = _drawn(film, theme_named(theme), scale, progress)
     with whole_file(path) as beside:
         if suffix == ".mp4":
-            width, height = _write_mp4(beside, drawn, show, film.title)
+            width, height = _write_mp4(beside, drawn, playback, film.title)
         else:
             with open(beside, "wb") as file:
-                _WRITERS[suffix](file, drawn, show)
+                _WRITERS[suffix](file, drawn, playback)
         size = Path(beside).stat().st_size
     return Saved(path, count, size, width, height)
 
 
 def suffix_of(path: str) -> str:
-    """The format that a path names. Raises ParameterError for any other.
+    """The suffix of a path, in lower case. Raises ParameterError if it is not a format that can be written.
 
     >>> suffix_of("docs/Up.GIF")
     '.gif'
     """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
-        raise ParameterError(f"{path}: no picture is a {suffix!r} file: name it {', '.join(SUFFIXES)}")
+        kind = f"a {suffix!r} file" if suffix else "a file without a suffix"
+        raise ParameterError(f"{path}: cannot write {kind}: choose from {', '.join(SUFFIXES)}")
     return suffix
 
 
 def refuse_too_large(frames: int, width: int, height: int, scale: int = 2) -> None:
-    """Raise ParameterError for more frames or pixels than one wants to wait for. Sizes are in points.
+    """Raise ParameterError if the film has more frames or pixels than are worth waiting for. Sizes are in points.
 
     >>> refuse_too_large(9, 400, 300)
     """
     pixels = width * height * scale**2
     if frames < 1:
-        raise ParameterError("the film has no frame: nothing to draw")
+        raise ParameterError("the film has no frames: there is nothing to draw")
     if frames > MOST_FRAMES:
-        raise ParameterError(f"{frames} frames, at most {MOST_FRAMES} are drawn: take a smaller input, or one --frame")
+        raise ParameterError(
+            f"the film has {frames:,} frames, but at most {MOST_FRAMES:,} are drawn: "
+            "use a smaller input, or one --frame"
+        )
     if pixels > MOST_PIXELS:
         raise ParameterError(
-            f"a canvas of {width * scale}x{height * scale} pixels, at most {MOST_PIXELS} are drawn: "
-            + ("lower --scale, or take a smaller input" if scale > 1 else "take a smaller input")
+            f"the picture is {width * scale}x{height * scale} pixels, but at most {MOST_PIXELS:,} pixels are drawn: "
+            + ("lower --scale, or use a smaller input" if scale > 1 else "use a smaller input")
         )
     if frames * pixels > MOST_WORK:
         raise ParameterError(
-            f"{frames} frames of {pixels} pixels, at most {MOST_WORK} are drawn together: "
-            "lower --scale, take a smaller input, or one --frame"
+            f"the film has {frames:,} frames of {pixels:,} pixels, but at most {MOST_WORK:,} pixels are drawn in all: "
+            "lower --scale, or use a smaller input or one --frame"
         )
 
 
 def still(film: Film, frame: int) -> Film:
-    """A film of one of its frames, counted from 0, from the end if negative. Raises ParameterError beyond the last.
+    """A film of a single frame, counted from 0, or from the end if negative.
+
+    Raises ParameterError if there is no such frame.
 
     >>> from convarith_gallery.drawing.film import Box
     >>> film = Film(9, 9, (Box(0, 0, 9, 9),), ({}, {0: None}), ("a", "b"), "", "")
@@ -173,7 +189,7 @@ def still(film: Film, frame: int) -> Film:
     count = len(film.frames)
     if not -count <= frame < count:
         raise ParameterError(
-            f"frame {frame} of {count}: they are counted from 0 to {count - 1}, or from the end from -1"
+            f"there is no frame {frame}: the film has {count}, counted from 0 to {count - 1}, or back from -1"
         )
     items = list(film.items)
     for changes in film.frames[: frame % count + 1]:
@@ -183,7 +199,9 @@ def still(film: Film, frame: int) -> Film:
 
 
 def contact_sheet(film: Film, columns: int) -> Film:
-    """A film of one frame with all frames of this one side by side, row by row. Raises ParameterError for no column.
+    """A film with one frame that shows all frames side by side, row by row.
+
+    Raises ParameterError if `columns` is less than 1 or the sheet would be too large.
 
     >>> from convarith_gallery.drawing.film import Box
     >>> film = Film(10, 10, (Box(0, 0, 9, 9),), ({}, {}, {}), ("a", "b", "c"), "", "")
@@ -192,7 +210,7 @@ def contact_sheet(film: Film, columns: int) -> Film:
     ((32, 32), [(0, 0), (22, 0), (0, 22)])
     """
     if columns < 1:
-        raise ParameterError(f"a sheet of {columns} columns: it has 1 or more")
+        raise ParameterError(f"a sheet cannot have {columns} columns: give 1 or more")
     count = len(film.frames)
     columns, rows = min(columns, count), -(-count // columns)
     across, down = film.width + SHEET_GAP, film.height + SHEET_GAP
@@ -207,15 +225,15 @@ def contact_sheet(film: Film, columns: int) -> Film:
     return replace(film, width=width, height=height, items=items, frames=({},), captions=("; ".join(film.captions),))
 
 
-def _check_show(scale: int, seconds: float, hold: float, loops: int) -> None:
+def _check_playback(scale: int, seconds: float, hold: float, loops: int) -> None:
     if scale not in (1, 2, 3):
-        raise ParameterError(f"scale {scale}: pixels a point are 1, 2 or 3")
+        raise ParameterError(f"scale {scale} is out of range: use 1, 2 or 3 pixels per point")
     if not 0.02 <= seconds <= 60:
-        raise ParameterError(f"{seconds:g} seconds a frame: viewers show 0.02 to 60")
+        raise ParameterError(f"{seconds:g} seconds per frame is out of range: use 0.02 to 60")
     if not 0 <= hold <= 600:
-        raise ParameterError(f"the last frame is held for {hold:g} seconds: take 0 to 600")
+        raise ParameterError(f"holding the last frame for {hold:g} seconds is out of range: use 0 to 600")
     if not 0 <= loops <= 65535:
-        raise ParameterError(f"{loops} loops: take 0 (endless) to 65535")
+        raise ParameterError(f"{loops} loops is out of range: use 0 (forever) to 65535")
 
 
 def _drawn(film: Film, theme: Theme, scale: int, progress: Callable[[int, int], None] | None) -> Iterator[Frame]:
@@ -244,8 +262,8 @@ def _needs(module: str, package: str, distribution: str, wanted: str) -> Any:
 # GIF: https://www.w3.org/Graphics/GIF/spec-gif89a.txt -----------------------------------------------------------------
 
 
-def _write_gif(file: BinaryIO, frames: Iterator[Frame], show: _Show) -> None:
-    """Whatever has not changed is transparent, which packs into little."""
+def _write_gif(file: BinaryIO, frames: Iterator[Frame], playback: _Playback) -> None:
+    """Write a GIF. Pixels that did not change are transparent, which compresses well."""
     from PIL import GifImagePlugin, Image, ImageChops
 
     unchanged = [255] + [0] * 255
@@ -258,22 +276,22 @@ def _write_gif(file: BinaryIO, frames: Iterator[Frame], show: _Show) -> None:
         else:
             palette = bytes(image.getpalette() or ())
             clear = len(palette) // 3
-            _write_gif_header(file, image.size, palette, show)
-        words = {"duration": 10 * round(100 * show.seconds[number]), "disposal": 1, "transparency": clear}
+            _write_gif_header(file, image.size, palette, playback)
+        words = {"duration": 10 * round(100 * playback.seconds[number]), "disposal": 1, "transparency": clear}
         file.writelines(GifImagePlugin.getdata(part, area[:2], **words))
         before = image
     file.write(b";")
 
 
-def _write_gif_header(file: BinaryIO, size: tuple[int, int], palette: bytes, show: _Show) -> None:
+def _write_gif_header(file: BinaryIO, size: tuple[int, int], palette: bytes, playback: _Playback) -> None:
     bits = (len(palette) // 3).bit_length()
     file.write(b"GIF89a" + struct.pack("<HHBBB", *size, 0x80 | 0x70 | (bits - 1), 0, 0))
     file.write(palette.ljust(3 << bits, b"\0"))
-    if show.loops != 1:
-        # this number says how often it plays again, 0 endlessly; without it a picture plays once
-        file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", max(show.loops - 1, 0), 0))
+    if playback.loops != 1:
+        # the number of repetitions after the first, 0 for forever; without this block a GIF plays once
+        file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", max(playback.loops - 1, 0), 0))
     file.write(b"!\xfe")
-    text = show.text.encode()
+    text = playback.text.encode()
     for start in range(0, len(text), 255):
         block = text[start : start + 255]
         file.write(bytes((len(block),)) + block)
@@ -283,24 +301,24 @@ def _write_gif_header(file: BinaryIO, size: tuple[int, int], palette: bytes, sho
 # PNG and APNG: https://www.w3.org/TR/png-3 ----------------------------------------------------------------------------
 
 
-def _write_png(file: BinaryIO, frames: Iterator[Frame], show: _Show) -> None:
-    """One frame is a plain PNG; more make it an APNG."""
-    count = len(show.seconds)
+def _write_png(file: BinaryIO, frames: Iterator[Frame], playback: _Playback) -> None:
+    """Write a PNG for one frame, an APNG for several."""
+    count = len(playback.seconds)
     for number, (image, changed) in enumerate(frames):
         if not number:
             file.write(b"\x89PNG\r\n\x1a\n")
             _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", *image.size, 8, 3, 0, 0, 0))
-            _write_chunk(file, b"iTXt", b"Description\0\0\0\0\0" + show.text.encode())
+            _write_chunk(file, b"iTXt", b"Description\0\0\0\0\0" + playback.text.encode())
             if count > 1:
-                _write_chunk(file, b"acTL", struct.pack(">II", count, show.loops))
+                _write_chunk(file, b"acTL", struct.pack(">II", count, playback.loops))
             _write_chunk(file, b"PLTE", bytes(image.getpalette() or ()))
         area = changed or _ONE_PIXEL
         left, top, right, bottom = area
-        # controls and data after the first frame's are counted in one sequence
+        # frame controls and frame data, except the first frame's data, share one sequence of numbers
         sequence = max(2 * number - 1, 0)
         if count > 1:
             place = struct.pack(">IIIII", sequence, right - left, bottom - top, left, top)
-            _write_chunk(file, b"fcTL", place + struct.pack(">HHBB", round(100 * show.seconds[number]), 100, 0, 0))
+            _write_chunk(file, b"fcTL", place + struct.pack(">HHBB", round(100 * playback.seconds[number]), 100, 0, 0))
         data = _png_data(image.crop(area))
         if number:
             _write_chunk(file, b"fdAT", struct.pack(">I", sequence + 1) + data)
@@ -309,7 +327,7 @@ def _write_png(file: BinaryIO, frames: Iterator[Frame], show: _Show) -> None:
     _write_chunk(file, b"IEND", b"")
 
 
-def _png_data(image: Any) -> bytes:
+def _png_data(image: Image) -> bytes:
     pixels, width = image.tobytes(), image.width
     return compress(b"".join(b"\0" + pixels[start : start + width] for start in range(0, len(pixels), width)))
 
@@ -327,25 +345,25 @@ _XMP = (
 )
 
 
-def _write_webp(file: BinaryIO, frames: Iterator[Frame], show: _Show) -> None:
-    """Without loss."""
+def _write_webp(file: BinaryIO, frames: Iterator[Frame], playback: _Playback) -> None:
+    """Write a lossless WebP."""
     for number, (image, changed) in enumerate(frames):
         if not number:
             width, height = image.size
             file.write(b"RIFF\0\0\0\0WEBP")
             extended = struct.pack("<I", 0b110) + _three_bytes(width - 1) + _three_bytes(height - 1)  # animation, XMP
-            file.write(_webp_chunk(b"VP8X", extended) + _webp_chunk(b"ANIM", struct.pack("<IH", 0, show.loops)))
+            file.write(_webp_chunk(b"VP8X", extended) + _webp_chunk(b"ANIM", struct.pack("<IH", 0, playback.loops)))
         left, top, right, bottom = changed or _ONE_PIXEL
-        # a frame begins at even places
+        # WebP stores halved positions, so a frame starts at even ones
         left, top = left & ~1, top & ~1
         place = b"".join(map(_three_bytes, (left // 2, top // 2, right - left - 1, bottom - top - 1)))
         still = BytesIO()
         image.crop((left, top, right, bottom)).save(still, "WEBP", lossless=True)
-        times = _three_bytes(round(1000 * show.seconds[number])) + b"\x02"  # not blended with what is below
+        times = _three_bytes(round(1000 * playback.seconds[number])) + b"\x02"  # not blended with what is below
         file.write(_webp_chunk(b"ANMF", place + times + still.getvalue()[12:]))
     from html import escape
 
-    file.write(_webp_chunk(b"XMP ", _XMP.format(escape(show.text)).encode()))
+    file.write(_webp_chunk(b"XMP ", _XMP.format(escape(playback.text)).encode()))
     size = file.tell() - 8
     file.seek(4)
     file.write(struct.pack("<I", size))
@@ -362,22 +380,24 @@ def _webp_chunk(name: bytes, data: bytes) -> bytes:
 # MP4 ------------------------------------------------------------------------------------------------------------------
 
 
-def _write_mp4(path: str, frames: Iterator[Frame], show: _Show, title: str) -> tuple[int, int]:
-    """The size of the picture: even, as H.264 asks for."""
+def _write_mp4(path: str, frames: Iterator[Frame], playback: _Playback, title: str) -> tuple[int, int]:
+    """Write an MP4, and return the size of the picture, which H.264 requires to be even."""
     ffmpeg = _needs("imageio_ffmpeg", "imageio_ffmpeg", "imageio-ffmpeg", "'convarith[video]'")
     from PIL import Image
 
     video, size, colour = None, (0, 0), (0, 0, 0)
     try:
-        for (image, _), seconds in zip(frames, show.seconds, strict=True):
+        for (image, _), seconds in zip(frames, playback.seconds, strict=True):
             if video is None:
                 size = image.width + image.width % 2, image.height + image.height % 2
                 colour = _last_pixel(image)
-                words = ["-metadata", f"title={title}", "-metadata", f"comment={show.text}", "-movflags", "faststart"]
+                words = [
+                    "-metadata", f"title={title}", "-metadata", f"comment={playback.text}", "-movflags", "faststart",
+                ]  # fmt: skip
                 video = ffmpeg.write_frames(
                     path,
                     size,
-                    fps=1 / show.seconds[0],
+                    fps=1 / playback.seconds[0],
                     macro_block_size=2,
                     output_params=words,
                     ffmpeg_log_level="error",
@@ -386,7 +406,7 @@ def _write_mp4(path: str, frames: Iterator[Frame], show: _Show, title: str) -> t
             even = Image.new("RGB", size, colour)
             even.paste(image)
             pixels = even.tobytes()
-            for _ in range(max(round(seconds / show.seconds[0]), 1)):
+            for _ in range(max(round(seconds / playback.seconds[0]), 1)):
                 video.send(pixels)
     finally:
         if video is not None:

@@ -1,7 +1,8 @@
-"""A film: boxes and lines, and what changes from frame to frame. It knows nothing of convolution, or of pixels.
+"""The data that describes an animated picture: boxes and lines, and what changes from frame to frame.
 
-Lengths are in points from the upper left corner; colours are the roles of a theme. Boxes do not overlap one another,
-and lines lie on top of them, so that a writer may draw only what changes.
+A film is independent of convolutions and of file formats. Lengths are in points from the upper left corner, and colours
+are roles of a theme. Boxes do not overlap each other and lines lie on top of them, so that a writer can redraw only
+what changes.
 """
 
 from __future__ import annotations
@@ -12,17 +13,18 @@ from typing import NamedTuple
 
 
 class Box(NamedTuple):
-    """A rectangle or, with a slant, a parallelogram; with a text in it.
+    """A rectangle, or a parallelogram if it has a slant, with optional text in it.
 
     Attributes:
-        x, y, width, height: the upper left corner and the size. A slanted box's lower edge starts at x.
-        fill, edge: roles of the theme; without an edge there is no outline.
-        text, size, bold, align: what is written in it, in points; it shrinks to fit. Align is left, center or right.
-        ink: the text's role; without one, the ink that reads on the fill.
-        note: a small text in the lower right corner.
-        slant: how far the upper edge is moved to the right.
-        hatched: diagonal lines over the fill, so that colour is not the only sign.
-        heavy: a thick outline.
+        x, y, width, height: the upper left corner and the size. The lower edge of a slanted box starts at x.
+        fill, edge: roles of the theme. Without an edge the box has no outline.
+        text, size, bold, align: the text and its font size in points; it shrinks to fit. `align` is 'left', 'center'
+            or 'right'.
+        ink: the role of the text; None for the ink that is readable on the fill.
+        note: small text in the lower right corner.
+        slant: how far the upper edge is shifted to the right.
+        hatched: whether diagonal lines cover the fill, so that colour is not the only cue.
+        heavy: whether the outline is thick.
     """
 
     x: float
@@ -43,7 +45,7 @@ class Box(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A line through points, on top of every box."""
+    """A polyline, drawn on top of every box."""
 
     points: tuple[tuple[float, float], ...]
     colour: str = "guide"
@@ -54,7 +56,7 @@ Item = Box | Line
 
 
 def moved(item: Item, x: float, y: float) -> Item:
-    """The item elsewhere.
+    """The item, moved by x and y.
 
     >>> moved(Line(((0, 0), (1, 2))), 10, 20).points
     ((10, 20), (11, 22))
@@ -69,15 +71,15 @@ Changes = Mapping[int, Item | None]
 
 @dataclass(frozen=True)
 class Film:
-    """What is seen: `items` before the first frame, then for each frame the items that are other than before.
+    """An animated picture: the items before the first frame, and the changes that each frame makes to them.
 
     Attributes:
-        width, height: of the picture.
-        items: by number; None where a later frame puts one.
-        frames: of each frame, what each changed number shows from now on.
-        captions: one a frame, for readers who do not see it.
+        width, height: the size of the picture.
+        items: the items by number; None for a number that a later frame fills.
+        frames: for each frame, the new item (or None) of each number that changes.
+        captions: one per frame, also for readers who cannot see the picture.
         title: what the film shows.
-        alt: the whole in words.
+        alt: a description of the whole film.
     """
 
     width: int
@@ -89,7 +91,7 @@ class Film:
     alt: str
 
     def shown(self) -> Iterator[Sequence[Item | None]]:
-        """All items of each frame.
+        """Yield all items of each frame.
 
         >>> film = Film(9, 9, (Box(0, 0, 9, 9),), ({}, {0: None}), ("a", "b"), "", "")
         >>> [items[0] is None for items in film.shown()]

@@ -1,4 +1,4 @@
-"""The frame around a picture: title and call above, formula and remarks below, caption and counter at the foot."""
+"""The text around a picture: title and call above, formula and remarks below, caption and frame counter at the end."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ LINE = 20
 
 
 def framed(body: Film, call: str, formula: Sequence[str] = (), remarks: Sequence[str] = (), bare: bool = False) -> Film:
-    """A film with its title, its captions and what else is said, around what it shows.
+    """Add the title, the call, the formula, the remarks and the captions around a film.
 
-    `bare` leaves out title, call, captions and counter, for a page that has them beside the picture.
+    `bare` leaves out the title, the call, the captions and the counter, for a page that shows them beside the picture.
 
     >>> body = Film(40, 40, (Box(0, 0, 40, 40),), ({},), ("the only one",), "One box", "")
     >>> [item.text for item in next(iter(framed(body, "Box()", ["o = 1"]).shown())) if item.text]

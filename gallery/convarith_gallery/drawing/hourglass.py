@@ -1,4 +1,4 @@
-"""A network's shapes as an hourglass: one bar a layer, as tall as its map and as wide as its channels are many."""
+"""A network's shapes as an hourglass: one bar per layer, its height for the map size and its width for the channels."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MOST_BARS = 40
 
 
 def hourglass(network: Network, input_shape: Sequence[int], bare: bool = False) -> Film:
-    """One step a layer that changes the shape. Heights and widths grow with the logarithm.
+    """Draw one step per layer that changes the shape. Heights and widths are logarithmic.
 
-    `bare` leaves out the title, the captions and the counter, for a page that has them beside the picture.
+    `bare` leaves out the title, the captions and the counter, for a page that shows them beside the picture.
 
-    Raises ParameterError for more layers than can be seen side by side, ShapeError where a layer refuses its shape.
+    Raises ParameterError if there are more shapes than fit side by side, ShapeError if a layer rejects its input shape.
 
     >>> import convarith as ca
     >>> film = hourglass(ca.parse_network("Conv2d(1, 8, 4, stride=2); ConvTranspose2d(8, 1, 4, stride=2)"), (1, 28, 28))
@@ -35,7 +35,10 @@ def hourglass(network: Network, input_shape: Sequence[int], bare: bool = False) 
             shapes.append(row.output)
             names.append(str(row.layer))
     if len(shapes) > MOST_BARS:
-        raise ParameterError(f"{len(shapes)} shapes are more than the {MOST_BARS} that can be seen side by side")
+        raise ParameterError(
+            f"the network has {len(shapes)} different shapes in a row, but at most {MOST_BARS} fit side by side: "
+            "draw a part of it"
+        )
     sizes = [max(shape[1:], default=1) for shape in shapes]
     channels = [shape[0] for shape in shapes]
     unit = (TALLEST - LEAST) / max(log2(max(sizes)), 1)
@@ -54,9 +57,10 @@ def hourglass(network: Network, input_shape: Sequence[int], bare: bool = False) 
         frames.append(previous | {2 * at: bar._replace(heavy=True), 2 * at + 1: below})
         previous = {2 * at: bar}
         x += column
-    counted = f"{len(trace.rows)} layers, {trace.macs:,} multiply-accumulates"
+    counts = [(len(trace.rows), "layer"), (trace.macs, "multiply-accumulate")]
     if trace.parameters is not None:
-        counted = f"{len(trace.rows)} layers, {trace.parameters:,} parameters, {trace.macs:,} multiply-accumulates"
+        counts.insert(1, (trace.parameters, "parameter"))
+    counted = ", ".join(f"{count:,} {word}{'s' if count != 1 else ''}" for count, word in counts)
     captions = tuple(
         f"{name}{':' if at else ''} {times(shape)}" for at, (name, shape) in enumerate(zip(names, shapes, strict=True))
     )

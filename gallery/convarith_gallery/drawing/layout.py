@@ -1,4 +1,4 @@
-"""Puts a story on stage: panels side by side or one above the other, or maps as slanted planes."""
+"""From a story to a film: where each panel and cell goes, side by side, one above the other, or as slanted planes."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from convarith_gallery.drawing.frame import framed
 from convarith_gallery.views.story import Area, Cell, Panel, Place, Story
 
 JOIN = 36
-"""Room for the sign between two groups."""
+"""The width reserved for the sign between two groups."""
 GAP = 14
-"""Room between the panels of a group."""
+"""The space between the panels of a group."""
 LABEL = 22
 SIDES = ((9, 38), (14, 30), (24, 24), (48, 16))
-"""Cells are so large while no panel row or column has more of them."""
+"""(count, side): the side of a cell while no panel has more than this many rows or columns."""
 SMALLEST = 10
 FLATTENED = 0.6
-"""A slanted cell's height, of its width."""
+"""The height of a slanted cell, as a share of its width."""
 SLANT = 0.55
-"""How far a slanted cell's upper edge is moved, of its width."""
+"""How far the upper edge of a slanted cell is shifted, as a share of its width."""
 
 
 class _Layout(NamedTuple):
-    """Where everything lies: cells by place, further items, and the extent of both."""
+    """The position of everything: cells by place, other boxes, and the extent of all of them."""
 
     cells: dict[Place, Box]
     fixed: list[Box]
@@ -36,15 +36,22 @@ class _Layout(NamedTuple):
     height: float
 
 
-def stage(story: Story, style: str = "flat", bare: bool = False) -> Film:
-    """The film of a story; `style` is 'flat' or 'slanted'. Raises ParameterError for another style.
+def film_of_story(story: Story, style: str = "flat", bare: bool = False) -> Film:
+    """Lay out a story as a film.
 
-    `bare` leaves out the title, the call, the captions and the counter, for a page that has them beside the picture.
+    Args:
+        story: what a view returns.
+        style: 'flat' or 'slanted'.
+        bare: leave out the title, the call, the captions and the counter, for a page that shows them beside the
+            picture.
+
+    Raises:
+        ParameterError: the style is unknown, or the story cannot be drawn in it.
 
     >>> from convarith_gallery.views.story import Step
     >>> panel = Panel("input", ((Cell("input"),),))
     >>> step = Step({(0, 0, 0): Cell("kernel")}, {}, "the only one")
-    >>> film = stage(Story("One cell", {"input": "input 1"}, (panel,), (step,), ("o = 1",), "Conv1d(1, 1, 1)"))
+    >>> film = film_of_story(Story("One cell", {"input": "input 1"}, (panel,), (step,), ("o = 1",), "Conv1d(1, 1, 1)"))
     >>> len(film.frames), film.captions
     (1, ('the only one',))
     """
@@ -75,7 +82,7 @@ def stage(story: Story, style: str = "flat", bare: bool = False) -> Film:
 
 
 def _most_lines(story: Story, style: str) -> int:
-    """How many lines a frame may have; only planes are joined by lines."""
+    """The largest number of lines in a frame. Only slanted planes are joined by lines."""
     return 4 * max(len(step.links) for step in story.steps) if style == "slanted" else 0
 
 
@@ -94,7 +101,7 @@ def _drawn(cell: Cell, box: Box) -> Box:
 
 
 def _side(panels: Sequence[Panel]) -> int:
-    """How large a cell is."""
+    """The side of a cell."""
     most = max(max(len(panel.rows), len(panel.rows[0])) for panel in panels)
     return next((side for count, side in SIDES if most <= count), SMALLEST)
 
@@ -107,7 +114,7 @@ def _grouped(story: Story) -> Mapping[str, list[tuple[int, Panel]]]:
 
 
 def _flat(story: Story) -> _Layout:
-    """Groups from left to right, each a column of panels under its label; a break begins a new line."""
+    """Groups from left to right, each a column of panels under its label. A break starts a new line."""
     side = _side(story.panels)
     cells: dict[Place, Box] = {}
     fixed: list[Box] = []
@@ -147,7 +154,7 @@ def _lines(story: Story) -> list[dict[str, list[tuple[int, Panel]]]]:
 
 
 def _squares(number: int, panel: Panel, left: float, top: float, side: float) -> dict[Place, Box]:
-    """The boxes of a panel's cells."""
+    """The box of each cell of a panel."""
     size = round(side * 0.4, 1)
     return {
         (number, row, column): Box(left + column * side, top + row * side, side, side, edge="edge", size=size)
@@ -162,18 +169,19 @@ def _height(panels: Sequence[tuple[int, Panel]], side: int) -> float:
 
 
 def _text_width(text: str, size: float) -> int:
-    """About how wide a text is, for the room it is given."""
+    """An estimate of the width of a text, used to reserve space for it."""
     return ceil(len(text) * size * 0.6)
 
 
 def _slanted(story: Story) -> _Layout:
-    """The last group above the first, as planes; a kernel between them is seen as the window."""
+    """The last group above the first, as planes. Of a kernel between them, only the window on the input is drawn."""
     if story.breaks or "matrix" in story.groups:
-        raise ParameterError("a matrix is no map that could be slanted: take --style flat")
+        raise ParameterError("a matrix cannot be drawn in the slanted style: use --style flat")
     names = list(story.groups)
     groups = _grouped(story)
     side = round(0.66 * _side(story.panels))
-    tall, slant = round(side * FLATTENED), round(side * SLANT)  # whole points: every cell has the same pixels
+    # whole points, so that every cell has the same number of pixels
+    tall, slant = round(side * FLATTENED), round(side * SLANT)
     cells: dict[Place, Box] = {}
     fixed: list[Box] = []
     rows = [(names[-1], groups[names[-1]]), (names[0], groups[names[0]])]
@@ -204,7 +212,7 @@ def _plane_width(panel: Panel, side: float, slant: float) -> float:
 
 
 def _stacked(story: Story) -> _Layout:
-    """Rows one above the other, each behind its label: for maps of one axis."""
+    """Rows one above the other, each to the right of its label: for maps with one axis."""
     side = _side(story.panels)
     label = max(_text_width(text, 13) for text in story.groups.values()) + 12
     cells: dict[Place, Box] = {}
@@ -221,7 +229,7 @@ def _stacked(story: Story) -> _Layout:
 
 
 def _side_by_side(story: Story) -> _Layout:
-    """Rows one above the other where every panel is a row, else groups from left to right."""
+    """Rows one above the other if every panel is a single row, otherwise groups from left to right."""
     return _stacked(story) if all(len(panel.rows) == 1 for panel in story.panels) else _flat(story)
 
 
@@ -229,13 +237,13 @@ STYLES = {"flat": _side_by_side, "slanted": _slanted}
 
 
 def _joining(link: tuple[Area, Area], boxes: Mapping[Place, Box]) -> list[Item | None]:
-    """The four lines between the corners of two areas, where both are on stage."""
+    """The four lines between the corners of two areas; none if one of them is not drawn."""
     ends = [_corners(area, boxes) for area in link]
     return [Line((one, other)) for one, other in zip(*ends, strict=True)] if all(ends) else []
 
 
 def _corners(area: Area, boxes: Mapping[Place, Box]) -> list[tuple[float, float]]:
-    """Upper left, upper right, lower left, lower right."""
+    """The upper left, upper right, lower left and lower right corners; empty if the area is not drawn."""
     found = []
     for row, above in ((area.top, True), (area.bottom - 1, False)):
         for column, after in ((area.left, False), (area.right - 1, True)):

@@ -1,4 +1,4 @@
-"""The outline of a box, as exact numbers: what pixels and vectors are both drawn from."""
+"""The exact geometry of a box, shared by the pixel and the vector drawing."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import NamedTuple
 from convarith_gallery.drawing.film import Box
 
 OUTLINE = 1.0
-"""Width of an outline in points; it lies half on either side of the box's border, so that neighbours share it."""
+"""Width of an outline in points. It is centred on the border of the box, so that neighbouring boxes share it."""
 HEAVY = 2.0
 """How far a heavy outline reaches into its box, in points."""
 CAP_HEIGHT = 0.73
-"""Height of capitals and digits of the figures' font, of its size."""
+"""Height of capitals and digits in the font of the pictures, as a share of the font size."""
 TEXT_MARGIN = 2.5
-"""Free space between a text and the border of its box, in points."""
+"""Space between a text and the border of its box, in points."""
 NOTE = 0.62
-"""A note's size, of the text's."""
+"""Font size of a note, as a share of the font size of the text."""
 
 
 class Quad(NamedTuple):
-    """A parallelogram or rectangle: level above and below, its sides as straight lines from top to bottom."""
+    """A rectangle or parallelogram with horizontal upper and lower edges."""
 
     top: float
     bottom: float
@@ -35,7 +35,7 @@ class Quad(NamedTuple):
         return self.left_top == self.left_bottom and self.right_top == self.right_bottom
 
     def moved(self, x: float, y: float) -> Quad:
-        """The same shape elsewhere.
+        """The same shape, moved by x and y.
 
         >>> Quad(0, 2, 1, 0, 3, 2).moved(1, 5)
         Quad(top=5, bottom=7, left_top=2, left_bottom=1, right_top=4, right_bottom=3)
@@ -44,7 +44,7 @@ class Quad(NamedTuple):
         return Quad(self.top + y, self.bottom + y, *left_right)
 
     def sides(self, y: float) -> tuple[float, float]:
-        """Where the left and the right side are at this height.
+        """The x coordinates of the left and the right side at this height.
 
         >>> Quad(0, 2, 1, 0, 3, 2).sides(1)
         (0.5, 2.5)
@@ -54,9 +54,9 @@ class Quad(NamedTuple):
         return left, self.right_bottom + (self.right_top - self.right_bottom) * share
 
     def outset(self, distance: float) -> Quad:
-        """The shape whose border lies this far outside of this one's; inside for a negative distance.
+        """The shape whose border is this far outside this one, or inside for a negative distance.
 
-        It keeps a little of itself where a border is moved further in than the middle.
+        If the border would move past the middle, the shape collapses to a line instead of turning inside out.
 
         >>> Quad(0, 8, 0, 0, 6, 6).outset(-1)
         Quad(top=1, bottom=7, left_top=1.0, left_bottom=1.0, right_top=5.0, right_bottom=5.0)
@@ -81,17 +81,17 @@ def quad(box: Box) -> Quad:
     return Quad(box.y, box.y + box.height, left + box.slant, left, right + box.slant, right)
 
 
-def bare(box: Box) -> bool:
-    """Is the box nothing but a text on the paper? Its neighbours' outlines are then drawn over it.
+def is_bare(box: Box) -> bool:
+    """Is the box only text on the paper? The outlines of its neighbours are then drawn over it.
 
-    >>> bare(Box(0, 0, 9, 9, text="input")), bare(Box(0, 0, 9, 9, "input"))
+    >>> is_bare(Box(0, 0, 9, 9, text="input")), is_bare(Box(0, 0, 9, 9, "input"))
     (True, False)
     """
     return box.fill == "paper" and outline_role(box) is None and not box.hatched
 
 
 def outline_role(box: Box) -> str | None:
-    """The role of the outline, if there is one: a heavy box without an edge takes the role 'edge'.
+    """The role of the outline, or None without one. A heavy box without an edge uses the role 'edge'.
 
     >>> outline_role(Box(0, 0, 9, 9, heavy=True))
     'edge'
@@ -100,14 +100,14 @@ def outline_role(box: Box) -> str | None:
 
 
 def text_room(box: Box) -> tuple[float, float, float]:
-    """Width and height that the text may take, and how high its middle lies above the box's: in points.
+    """The width and the height available to the text, and how far its middle is above the middle of the box, in points.
 
-    A note keeps some room below the text.
+    A note takes some of the space below the text.
 
     >>> text_room(Box(0, 0, 30, 20, "input", text="7"))
     (25.0, 15.0, 0.0)
     """
-    margin = 0 if bare(box) else TEXT_MARGIN
+    margin = 0 if is_bare(box) else TEXT_MARGIN
     lift = (box.size * NOTE * CAP_HEIGHT + 1) / 2 if box.note else 0.0
     height = max(box.height - 2 * margin - 2 * lift, 1)
     slanted = abs(box.slant) * min(box.size * CAP_HEIGHT / box.height, 1)

@@ -1,8 +1,8 @@
-"""A film becomes frames of pixels: sprites on a canvas of palette numbers, where only what changes is drawn again.
+"""Drawing a film as frames of pixels: sprites on a canvas of palette numbers, where only what changes is redrawn.
 
-Each pixel whose centre lies in a box is that box's alone, the part of the outline that falls on it included. The other
-half of an outline falls on the paper, or into a neighbour, which draws it itself. So neighbours share their outline
-without a gap, and a box that changes its colours or text is drawn without a look at its neighbours.
+Each pixel whose centre lies in a box belongs to that box alone, including the part of the outline that falls on it. The
+other half of an outline falls on the paper, or on a neighbour, which draws it itself. Neighbours therefore share their
+outline without a gap, and a box that changes its colours or its text can be redrawn without looking at its neighbours.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from convarith_gallery.drawing.outline import (
     OUTLINE,
     TEXT_MARGIN,
     Quad,
-    bare,
+    is_bare,
     outline_role,
     quad,
     text_room,
@@ -32,24 +32,25 @@ from convarith_gallery.drawing.outline import (
 from convarith_gallery.drawing.theme import Colour, Theme
 
 Area: TypeAlias = tuple[int, int, int, int]
-"""Left, top, right and bottom in pixels; right and bottom are outside."""
+"""Left, top, right and bottom in pixels; right and bottom are exclusive."""
 
 _SUBPIXELS = 3
 _LINE_SUBPIXELS = 2  # enough for the few steps of a line
-_MOST_COLOURS = 255  # one of 256 is left for a writer that needs a transparent colour
-_STEPS = ((6, 2), (5, 2), (4, 2), (3, 2), (2, 2), (1, 1))  # of texts and slanted outlines, of lines
+_MOST_COLOURS = 255  # leaves one of 256 for a format that needs a transparent colour
+_STEPS = ((6, 2), (5, 2), (4, 2), (3, 2), (2, 2), (1, 1))  # of text and slanted outlines, and of lines: best first
 _HATCH_SHARE = 0.4
 _HATCH_SPACING = 6
 _MOST_SPRITES = 1024
-_FONTS = Path(__file__).parent / "fonts"
+FONTS = Path(__file__).parent / "fonts"
+"""The folder of the two fonts that are drawn with."""
 
 
 class Frame(NamedTuple):
     """One frame.
 
     Attributes:
-        image: palette picture (mode "P") of the whole canvas; every frame of a film has the same palette.
-        changed: outside of this area it equals the frame before; None where nothing changed.
+        image: a palette picture (mode "P") of the whole canvas. All frames of a film have the same palette.
+        changed: the area outside which the frame equals the previous one; None if nothing changed.
     """
 
     image: Image.Image
@@ -57,7 +58,7 @@ class Frame(NamedTuple):
 
 
 def frames(film: Film, theme: Theme, scale: int = 2) -> Iterator[Frame]:
-    """The frames of a film one after the other, `scale` pixels a point.
+    """Draw the frames of a film one after the other, at `scale` pixels per point.
 
     >>> from convarith_gallery.drawing.theme import THEMES
     >>> film = Film(20, 10, (Box(0, 0, 9, 9, "input"),), ({}, {0: Box(0, 0, 9, 9, "now")}), ("a", "b"), "", "")
@@ -70,17 +71,17 @@ def frames(film: Film, theme: Theme, scale: int = 2) -> Iterator[Frame]:
 
 
 class _Palette:
-    """The colours of a film, so numbered that to blend the numbers of a ramp is to blend its colours.
+    """The colours of a film, numbered so that blending the numbers of a ramp blends its colours.
 
-    Each ramp leads in even steps from a colour below to one above. A text that is drawn on a number takes the steps of
-    that ramp; the same colour may have several numbers.
+    A ramp leads in even steps from a background colour to the ink drawn on it, and smooth text takes its shades from
+    the steps. The same colour may have several numbers.
     """
 
     def __init__(self, theme: Theme, boxes: Iterable[Box], lines: Iterable[Line]) -> None:
         looks = [Box(0, 0, 1, 1, *look) for look in {box[4:] for box in boxes}]
         edges = [(edge, look) for look in looks if (edge := outline_role(look)) is not None]
         fills = {"paper", *(look.fill for look in looks)}
-        # what is straight has no half covered pixels
+        # an upright box has no partly covered pixels
         slanted = {(edge, under) for edge, look in edges if look.slant for under in (look.fill, "paper")}
         ramps = sorted({(ink(look, theme), look.fill) for look in looks} | slanted)
         strokes = sorted((line, fill) for line in {line.colour for line in lines} for fill in fills)
@@ -89,7 +90,10 @@ class _Palette:
             if len(alone) + len(ramps) * (self._steps + 1) + len(strokes) * (self._stroke_steps - 1) <= _MOST_COLOURS:
                 break
         else:
-            raise ParameterError(f"{len(ramps)} pairs of ink and fill are more than a palette holds: use fewer inks")
+            raise ParameterError(
+                f"the picture has {len(ramps)} pairs of ink and fill, which do not fit in a palette of "
+                f"{_MOST_COLOURS} colours: use fewer inks"
+            )
         self._theme, self._colours, self._grounds = theme, list[Colour](), list[str]()
         self._alone = {role: self._add(role, role, 0, 1) for role in alone}
         self._start = {pair: self._add_all(pair, range(self._steps + 1), self._steps) for pair in ramps}
@@ -106,7 +110,7 @@ class _Palette:
         return len(self._colours) - 1
 
     def _add_all(self, pair: tuple[str, str], part: range, steps: int) -> int:
-        """The number of the first."""
+        """Add the given steps of a ramp, and return the number of the first."""
         for step in part:
             self._add(*pair, step, steps)
         return len(self._colours) - len(part)
@@ -116,17 +120,17 @@ class _Palette:
         return self._alone[role]
 
     def ends(self, over: str, under: str) -> tuple[int, int]:
-        """The numbers of the colour below and of the one above, between which blending is right."""
+        """The first and the last number of a ramp: the background and the ink."""
         start = self._start[over, under]
         return start, start + self._steps
 
     def ramp(self, over: str, under: str) -> list[int]:
-        """For each coverage from 0 to 255 the number of the colour."""
+        """The number of the colour for each coverage from 0 to 255."""
         start = self._start[over, under]
         return [start + round(coverage / 255 * self._steps) for coverage in range(256)]
 
     def stroke(self, over: str) -> list[list[int] | int]:
-        """For each step of coverage by a line: what each number becomes; one number if that is the same for all."""
+        """For each step of coverage by a line: the number that replaces each number, or one number for all of them."""
         tables: list[list[int] | int] = []
         for step in range(1, self._stroke_steps):
             becomes = list(range(256))
@@ -141,12 +145,12 @@ class _Palette:
 
 @cache
 def _steps(count: int) -> list[list[int]]:
-    """A mask for each step of coverage: 255 for each coverage from 0 to 255 that it is nearest to."""
+    """A lookup table for each step of coverage: 255 for the coverages from 0 to 255 that are nearest to the step."""
     return [[255 * (round(each / 255 * count) == step) for each in range(256)] for step in range(1, count + 1)]
 
 
 def ink(box: Box, theme: Theme) -> str:
-    """The role of a box's text.
+    """The role of the text of a box.
 
     >>> from convarith_gallery.drawing.theme import THEMES
     >>> ink(Box(0, 0, 9, 9, "input"), THEMES["light"]), ink(Box(0, 0, 9, 9, ink="faint"), THEMES["light"])
@@ -156,7 +160,7 @@ def ink(box: Box, theme: Theme) -> str:
 
 
 class _Stamp(NamedTuple):
-    """A picture of palette numbers, where it counts, and where it lies from the box's corner."""
+    """A picture of palette numbers, the mask of its pixels, and its offset from the corner of the box."""
 
     image: Image.Image
     mask: Image.Image | None
@@ -167,7 +171,7 @@ class _Stamp(NamedTuple):
 
 
 class _Sprite(NamedTuple):
-    """A box's own pixels, and its outline on the paper around it: of every coverage, and what is wholly covered."""
+    """The pixels of a box, and its outline on the paper around it: all pixels of it, and the fully covered ones."""
 
     face: _Stamp
     halo: _Stamp | None
@@ -175,7 +179,7 @@ class _Sprite(NamedTuple):
 
 
 class _Stroke(NamedTuple):
-    """All lines of one colour: where they are, and which pixels they cover to what step."""
+    """All lines of one colour: their area, and a mask of the pixels for each step of coverage."""
 
     colour: str
     area: Area
@@ -183,7 +187,7 @@ class _Stroke(NamedTuple):
 
 
 class _Placed(NamedTuple):
-    """A sprite in its place; `bounds` says which pixels are the box's, and its outline's."""
+    """A sprite at its position. Two boxes with equal `bounds` cover the same pixels, outlines included."""
 
     sprite: _Sprite
     x: int
@@ -198,7 +202,7 @@ class _Placed(NamedTuple):
 
 
 class _Painter:
-    """The canvas with all boxes on it, and the lines of the moment."""
+    """The canvas with all boxes, and the current lines."""
 
     def __init__(self, film: Film, theme: Theme, scale: int) -> None:
         every = [*film.items, *(item for changes in film.frames for item in changes.values())]
@@ -245,7 +249,7 @@ class _Painter:
         return Frame(image, changed)
 
     def _take(self, changes: Changes) -> dict[int, _Placed | None]:
-        """Put the changed items in their places, undrawn; the boxes that were there before."""
+        """Record the changed items without drawing them, and return the boxes that they replace."""
         gone = {number: self._boxes[number] for number in changes}
         for number, item in changes.items():
             self._boxes[number] = self._place(item) if isinstance(item, Box) else None
@@ -256,7 +260,7 @@ class _Painter:
         return gone
 
     def _change(self, changes: Changes) -> Iterator[Area]:
-        """Draw the changed boxes; which areas that touches."""
+        """Draw the changed boxes, and yield the areas that were redrawn."""
         for number, old in self._take(changes).items():
             new = self._boxes[number]
             if old is new:
@@ -270,7 +274,7 @@ class _Painter:
                 yield area
 
     def _repaint(self, area: Area) -> None:
-        """Draw whatever lies in this area: texts on the paper, outlines on the paper, boxes."""
+        """Redraw everything in an area: text on the paper, then outlines on the paper, then boxes."""
         left, top, right, bottom = area
         piece = Image.new("L", (right - left, bottom - top), self._palette.alone("paper"))
         near = [box for box in self._boxes if box is not None and box.covers(area)]
@@ -281,7 +285,7 @@ class _Painter:
             if box.sprite.halo is not None:
                 box.sprite.halo.put(piece, box.x - left, box.y - top)
         for box in near:
-            # the faint end of one outline must not hide another
+            # the faint edge of one outline must not hide another outline
             if box.sprite.firm is not None:
                 box.sprite.firm.put(piece, box.x - left, box.y - top)
         for box in near:
@@ -290,18 +294,18 @@ class _Painter:
         self._canvas.paste(piece, (left, top))
 
     def _find_place(self, box: Box) -> _Placed:
-        """Every corner on the grid of pixels, so that neighbours have the same."""
+        """Position a box with all its corners rounded to whole pixels, so that neighbours have the same corners."""
         corners = Quad(*(floor(length * self._scale + 0.5 + 1e-6) for length in quad(box)))
         x, y = int(min(corners[2:])), int(corners.top)
         shape = corners.moved(-x, -y)
-        margin = 0 if bare(box) else self._margin(shape)
+        margin = 0 if is_bare(box) else self._margin(shape)
         right, bottom = int(max(corners[2:])), int(corners.bottom)
         area = (x - margin, y - margin, right + margin, bottom + margin)
         bounds = (x, y, shape, outline_role(box))
-        return _Placed(self._sprite(shape, box._replace(x=0, y=0)), x, y, area, bare(box), bounds)
+        return _Placed(self._sprite(shape, box._replace(x=0, y=0)), x, y, area, is_bare(box), bounds)
 
     def _margin(self, shape: Quad) -> int:
-        """How far an outline may reach beyond its box: further at a sharp corner."""
+        """How far an outline can reach beyond its box, which is further at a sharp corner."""
         return ceil(OUTLINE * self._scale) * (1 if shape.straight else 2)
 
     def _draw_sprite(self, shape: Quad, box: Box) -> _Sprite:
@@ -326,13 +330,13 @@ class _Painter:
     def _draw_outline(self, shape: Quad, edge: str, under: str, heavy: bool) -> _Stamp:
         coverage = self._coverage(shape, heavy)
         if shape.straight:
-            # nothing is half covered
+            # no pixel is partly covered
             return _Stamp(Image.new("L", coverage.size, self._palette.alone(edge)), coverage, -self._margin(shape))
         return _Stamp(coverage.point(self._ramp(edge, under)), coverage.point(_COVERED, "1"), -self._margin(shape))
 
     def _cover_outline(self, shape: Quad, heavy: bool) -> Image.Image:
         width, margin = OUTLINE * self._scale, self._margin(shape)
-        # an odd number of pixels cannot lie evenly on both sides of a border
+        # an odd number of pixels cannot be split evenly between the two sides of a border
         shift = margin + width % 2 / 2
         border = shape.moved(shift, shift)
         finer = 1 if shape.straight else _SUBPIXELS
@@ -343,7 +347,7 @@ class _Painter:
         return coverage.reduce(finer)
 
     def _draw_hatch(self, size: tuple[int, int]) -> Image.Image:
-        """Full or no coverage by diagonal lines, rising to the right; what is half covered blends."""
+        """The coverage by diagonal lines that rise to the right."""
         columns, rows = (length * _SUBPIXELS for length in size)
         coverage = Image.new("L", (columns, rows))
         draw = ImageDraw.Draw(coverage)
@@ -353,10 +357,10 @@ class _Painter:
         return coverage.reduce(_SUBPIXELS)
 
     def _write(self, face: Image.Image, shape: Quad, box: Box, number: int) -> None:
-        """The text, and the note in the lower right corner."""
+        """Draw the text, and the note in the lower right corner."""
         scale = self._scale
         width, height, lift = (length * scale for length in text_room(box))
-        gap = 0 if bare(box) else TEXT_MARGIN * scale
+        gap = 0 if is_bare(box) else TEXT_MARGIN * scale
         if box.text:
             text = _fitting(box.text, box.size * scale, box.bold, width, height)
             middle = (shape.top + shape.bottom) / 2 - lift
@@ -415,7 +419,7 @@ def _inside(box: _Placed) -> Area:
 
 
 def _union(areas: list[Area], within: Area) -> Area | None:
-    """The smallest area with all of these in it, cut to the canvas; None if that is empty."""
+    """The smallest area that contains all of these, clipped to `within`; None if it is empty."""
     if not areas:
         return None
     left, top, right, bottom = zip(*areas, strict=True)
@@ -424,7 +428,7 @@ def _union(areas: list[Area], within: Area) -> Area | None:
 
 
 def _filled(size: tuple[int, int], shape: Quad, finer: int = 1) -> Image.Image:
-    """255 where a pixel's centre is in the shape, else 0; two shapes that share a side share no pixel."""
+    """255 for pixels whose centre is in the shape, otherwise 0. Shapes that share a side have no pixel in common."""
     columns, rows = size
     top, bottom = round(shape.top * finer), round(shape.bottom * finer)
     height = shape.bottom - shape.top or 1
@@ -442,7 +446,7 @@ def _filled(size: tuple[int, int], shape: Quad, finer: int = 1) -> Image.Image:
 
 
 class _Text(NamedTuple):
-    """A text's coverage of pixels; its picture reaches further than the text, by the font's size on every side."""
+    """The pixel coverage of a text. The picture is larger than the text by `beside` pixels, about the font size."""
 
     coverage: Image.Image
     length: float
@@ -457,12 +461,12 @@ class _Text(NamedTuple):
 @lru_cache(256)
 def _font(bold: bool, quarters: int) -> ImageFont.FreeTypeFont:
     name = "figure-sans-bold.ttf" if bold else "figure-sans.ttf"
-    return ImageFont.truetype(_FONTS / name, quarters / 4, layout_engine=ImageFont.Layout.BASIC)
+    return ImageFont.truetype(FONTS / name, quarters / 4, layout_engine=ImageFont.Layout.BASIC)
 
 
 @lru_cache(_MOST_SPRITES)
 def _fitting(text: str, size: float, bold: bool, width: float, height: float) -> _Text:
-    """A text in this size, or as much smaller as it needs to fit."""
+    """A text in this font size, or in a smaller one if it would not fit."""
     quarters = max(floor(4 * min(size, height / CAP_HEIGHT)), 1)
     font = _font(bold, quarters)
     while (length := font.getlength(text)) > width and quarters > 1:

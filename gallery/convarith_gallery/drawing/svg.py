@@ -1,7 +1,8 @@
-"""A film becomes an animated SVG: no script, so that it plays in a README's <img>, too.
+"""Drawing a film as an animated SVG, without a script, so that it also plays in an <img> of a README.
 
-What is seen in the same frames is one group with one CSS animation of its visibility; what is always seen is written
-once and stands still. Whoever asks for less motion, or has no animations, sees the last frame.
+Items that are visible in the same frames form one group, whose visibility is one CSS animation. Items that never change
+are written once, without an animation. Readers who prefer reduced motion, and viewers without CSS animations, get the
+last frame.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from convarith_gallery.drawing.outline import (
     OUTLINE,
     TEXT_MARGIN,
     Quad,
-    bare,
+    is_bare,
     outline_role,
     quad,
     text_room,
@@ -28,7 +29,7 @@ from convarith_gallery.drawing.theme import THEMES, Theme
 from convarith_gallery.drawing.theme import theme as theme_named
 
 Spans: TypeAlias = tuple[tuple[int, int], ...]
-"""When something is seen: first frame, and the one after the last, of each time."""
+"""The frames in which an item is visible: the first one and the one after the last, of each time that it appears."""
 
 _FAMILY = "'DejaVu Sans', Verdana, sans-serif"
 _HATCH_SPACING = 6
@@ -42,17 +43,18 @@ def svg(
     loops: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> str:
-    """The text of an SVG file that plays the film; of a still one if the film has one frame.
+    """The text of an SVG file that plays the film. A film with one frame becomes a still picture.
 
     Args:
-        film: what is seen; its lengths become the file's units.
-        theme: 'light', 'dark', or 'auto' for what the reader's system prefers.
+        film: the film; its points become the units of the file.
+        theme: 'light', 'dark', or 'auto' for the reader's own preference.
         seconds: how long each frame is shown.
-        hold: how long the last frame is shown, if that is longer.
-        loops: how often the film plays, 0 for endlessly.
-        progress: called after each frame with how many are done and how many there are.
+        hold: how long the last frame is shown, if that is longer than `seconds`.
+        loops: how often the film plays; 0 to play forever.
+        progress: called after each frame with the number of frames done and the total.
 
-    Raises ParameterError for an unknown theme.
+    Raises:
+        ParameterError: the theme is unknown.
 
     >>> film = Film(20, 10, (Box(0, 0, 9, 9, "input"),), ({}, {0: Box(0, 0, 9, 9, "now")}), ("a", "b"), "two", "")
     >>> text = svg(film)
@@ -63,15 +65,15 @@ def svg(
     layers: tuple[dict[Spans, list[str]], ...] = ({}, {}, {})
     looks: set[Box] = set()
     strokes: set[str] = set()
-    for item, spans in _seen(film, progress):
+    for item, spans in _visible_spans(film, progress):
         if isinstance(item, Line):
             layer = 2
             strokes.add(item.colour)
         else:
-            # an outline lies half outside of its box, on top of neighbours without one
+            # half of an outline lies outside its box, on top of neighbours that have none
             layer = int(outline_role(item) is not None)
             looks.add(Box(0, 0, 0, 0, item.fill, item.edge, ink=item.ink, hatched=item.hatched, heavy=item.heavy))
-        layers[layer].setdefault(spans, []).append(_drawn(item))
+        layers[layer].setdefault(spans, []).append(drawn(item))
     whole: Spans = ((0, len(film.frames)),)
     moving = sorted({spans for layer in layers for spans in layer} - {whole})
     numbers = {spans: number for number, spans in enumerate(moving)}
@@ -103,8 +105,8 @@ def svg(
     return "\n".join([*head, *body, "</svg>", ""])
 
 
-def _seen(film: Film, progress: Callable[[int, int], None] | None) -> Iterator[tuple[Item, Spans]]:
-    """Every look of every number, and when it is seen, in the order of the numbers."""
+def _visible_spans(film: Film, progress: Callable[[int, int], None] | None) -> Iterator[tuple[Item, Spans]]:
+    """Every item that a number shows, with the frames in which it is visible, in the order of the numbers."""
     count = len(film.frames)
     since: list[tuple[int, Item | None]] = [(0, item) for item in film.items]
     spans: list[dict[Item, list[tuple[int, int]]]] = [{} for _ in film.items]
@@ -123,7 +125,7 @@ def _seen(film: Film, progress: Callable[[int, int], None] | None) -> Iterator[t
 
 
 def _animations(moving: Sequence[Spans], count: int, seconds: float, hold: float, loops: int) -> Iterator[str]:
-    """What each group's visibility is from which frame on, and in the end."""
+    """The CSS rules of the animation: for each group, when it becomes visible or hidden, and its final state."""
     if not moving:
         return
     length = seconds * (count - 1) + hold
@@ -141,7 +143,7 @@ def _animations(moving: Sequence[Spans], count: int, seconds: float, hold: float
 
 
 def _colours(theme: Theme, looks: set[Box], strokes: set[str]) -> str:
-    """Classes: f- of a fill, e- of an outline, i- of a text, l- of a line."""
+    """The CSS rules of the colours. Prefixes: f- fill, e- outline, i- text, l- hatching, s- line."""
 
     def colour(role: str) -> str:
         return "#{:02x}{:02x}{:02x}".format(*theme.colours[role])
@@ -159,11 +161,16 @@ def _colours(theme: Theme, looks: set[Box], strokes: set[str]) -> str:
 
 
 def _ink(look: Box) -> str:
-    """The name of an ink: which one reads on a fill is up to the theme."""
+    """The name of an ink. Without one, the theme chooses the ink that is readable on the fill."""
     return look.ink or f"on-{look.fill}"
 
 
-def _drawn(item: Item) -> str:
+def drawn(item: Item) -> str:
+    """The SVG elements of an item.
+
+    >>> drawn(Line(((0, 0), (4, 2))))
+    '<polyline class="s-guide" stroke-width="1.5" points="0,0 4,2"/>'
+    """
     if isinstance(item, Line):
         points = " ".join(f"{_number(x)},{_number(y)}" for x, y in item.points)
         return f'<polyline class="s-{item.colour}" stroke-width="{_number(item.width)}" points="{points}"/>'
@@ -174,12 +181,12 @@ def _parts(box: Box) -> Iterator[str]:
     shape, edge = quad(box), outline_role(box)
     classes, wide = f"f-{box.fill}", ""
     if box.heavy:
-        # as far outside of the border as any outline, and further inside
+        # reaches as far outside the border as any outline, but further inside
         width = OUTLINE / 2 + HEAVY
         shape, wide = shape.outset(OUTLINE / 2 - width / 2), f' style="stroke-width:{_number(width)}"'
     if edge is not None:
         classes += f" e-{edge}"
-    if not bare(box):
+    if not is_bare(box):
         if box.hatched:
             yield f'<path class="f-{box.fill}" d="{_path(shape)}"/>'
             yield f'<path fill="url(#h-{_ink(box)})"{_stroked(edge)}{wide} d="{_path(shape)}"/>'
@@ -187,7 +194,7 @@ def _parts(box: Box) -> Iterator[str]:
             yield f'<path class="{classes}"{wide} d="{_path(shape)}"/>'
     shape = quad(box)
     width, height, lift = text_room(box)
-    gap = 0 if bare(box) else TEXT_MARGIN
+    gap = 0 if is_bare(box) else TEXT_MARGIN
     if box.text:
         size = _fitted(box.text, box.size, box.bold, width, height)
         middle = (shape.top + shape.bottom) / 2 - lift
@@ -222,7 +229,7 @@ def _path(shape: Quad) -> str:
 
 @cache
 def _fitted(text: str, size: float, bold: bool, width: float, height: float) -> float:
-    """The size in which a text fits, as wide as a reader's font may be."""
+    """The font size in which a text fits, even in the widest of the fonts that a reader may have."""
     return min(size, height / CAP_HEIGHT, width / max(text_width(text, bold), 0.01))
 
 
@@ -231,7 +238,7 @@ _WIDE = frozenset("mwMWOQGDNHU@%&—→←↔×+−=<>≤≥≠±~^#…½¼¾")
 
 
 def text_width(text: str, bold: bool = False) -> float:
-    """How wide a text is at most, of its size, in DejaVu Sans, Verdana and narrower fonts.
+    """An upper bound on the width of a text, as a multiple of its font size, in DejaVu Sans, Verdana or narrower fonts.
 
     >>> text_width("12"), text_width("12", bold=True)
     (1.28, 1.4)
@@ -244,7 +251,7 @@ def text_width(text: str, bold: bool = False) -> float:
 
 
 def _text(text: str) -> str:
-    """Escaped for XML, without the characters that XML cannot hold."""
+    """A text escaped for XML, without the characters that XML does not allow."""
     return escape("".join(letter for letter in text if letter >= " " or letter in "\t\n"), quote=False)
 
 

@@ -1,6 +1,7 @@
-"""The colours: roles, and what they are in the light and the dark theme.
+"""The colour of each role in the light and the dark theme.
 
-The palette is Okabe and Ito's, which holds for every kind of colour vision (https://jfly.uni-koeln.de/color/).
+The palette is that of Okabe and Ito, whose colours can be told apart with every kind of colour vision
+(https://jfly.uni-koeln.de/color/).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class Theme(NamedTuple):
     colours: dict[str, Colour]
 
     def ink_on(self, role: str) -> str:
-        """The role of the ink that reads on a role's colour: 'light' or 'dark', whichever has more contrast.
+        """The ink to use on the colour of a role: 'light' or 'dark', whichever has more contrast.
 
         >>> THEMES["light"].ink_on("input"), THEMES["light"].ink_on("kernel")
         ('light', 'dark')
@@ -31,7 +32,7 @@ class Theme(NamedTuple):
 
 @cache
 def luminance(colour: Colour) -> float:
-    """Relative luminance, from 0 to 1 (WCAG 2.2).
+    """The relative luminance of a colour, from 0 to 1 (WCAG 2.2).
 
     >>> luminance((255, 255, 255))
     1.0
@@ -42,7 +43,7 @@ def luminance(colour: Colour) -> float:
 
 
 def contrast(one: Colour, other: Colour) -> float:
-    """Contrast ratio of two colours, from 1 to 21 (WCAG 2.2).
+    """The contrast ratio of two colours, from 1 to 21 (WCAG 2.2).
 
     >>> contrast((0, 0, 0), (255, 255, 255))
     21.0
@@ -57,7 +58,7 @@ def _rgb(text: str) -> Colour:
 
 _SHARED = {
     "input": "#0072B2",  # a value that is not read in this step
-    "kernel": "#E69F00",  # a tap, and the value under it
+    "kernel": "#E69F00",  # a tap of the kernel, and the value under it
     "output": "#009E73",  # a finished value
     "now": "#F0E442",  # the value that this step writes
     "light": "#FFFFFF",
@@ -79,14 +80,15 @@ THEMES = {
     name: Theme(name, {role: _rgb(text) for role, text in (_SHARED | colours).items()})
     for name, colours in _THEMES.items()
 }
-"""light and dark. Their own roles: `paper` the background, `ink` and `faint` texts on it, `edge` outlines, `guide`
-lines that join, `padding` places outside of the input, `unread` inputs that no window reads, `empty` outputs not yet
-written, `lost` what is cropped, `zero` zeros between stretched inputs, `level1` to `level5` how often a place is hit.
+"""The light and the dark theme. Roles whose colours differ between them: `paper` is the background, `ink` and `faint`
+are text on it, `edge` outlines, `guide` joining lines, `padding` positions outside the input, `unread` inputs that no
+window reads, `empty` outputs not yet written, `lost` outputs that are cropped, `zero` zeros inserted between inputs,
+and `level1` to `level5` how often an output is hit.
 """
 
 
 def theme(name: str) -> Theme:
-    """The theme of this name. Raises ParameterError for an unknown one.
+    """The theme with this name. Raises ParameterError for an unknown name.
 
     >>> theme("dark").colours["paper"]
     (20, 23, 26)

@@ -1,4 +1,7 @@
-"""The gallery as web pages that work from disk: `exhibits` says what is shown, `page` writes the pages.
+"""The gallery as HTML pages that work from disk: one page that plays every scene, and one page per scene.
 
-The style sheet and the script lie in assets/.
+Read `page` first, which turns exhibits (a film and its texts) into files and knows nothing of scenes or layers; then
+`exhibits`, which makes an exhibit of each scene and writes the whole gallery. assets/ holds the style sheet and the
+script that draws and plays the films in the browser. The modules import convarith, `scenes`, `render`, `drawing` and
+`atomic_file`.
 """

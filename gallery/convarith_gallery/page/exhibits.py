@@ -1,26 +1,26 @@
-"""The scenes as exhibits of the gallery: their words, their parameters, the code and the command that make them."""
+"""From a scene to an exhibit of the gallery: its texts, its parameters, and the code and the command that make it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from convarith.errors import ConvarithError
+from convarith.errors import ConvarithError, ParameterError
 from convarith.layers.base import Layer
 from convarith.layers.parser import parse
 from convarith.networks.parser import parse_network
-from convarith.sizes.normalise import times
-from convarith_gallery.drawing.encoding import save, suffix_of
+from convarith.sizes.normalise import nearest, times
+from convarith_gallery.drawing.encoding import SUFFIXES, save
 from convarith_gallery.page.page import Exhibit, write_gallery
-from convarith_gallery.render import NETWORK_VIEWS, default_view
+from convarith_gallery.render import default_view
 from convarith_gallery.scenes import Scene, scenes
 
 PICTURES = "pictures"
-"""The folder of the pictures, in the gallery's."""
+"""The folder of the pictures, inside the folder of the gallery."""
 
 
 def exhibit(scene: Scene) -> Exhibit:
-    """A scene with all that its page says.
+    """The exhibit of a scene: its film, and everything that its page says.
 
     >>> from convarith_gallery.scenes import scene
     >>> found = exhibit(scene("padding_strides"))
@@ -28,7 +28,7 @@ def exhibit(scene: Scene) -> Exhibit:
     ('Padding strides', 'convarith animate padding_strides -o padding_strides.gif')
     """
     parameters = [("input", times(scene.size))]
-    if scene.view in NETWORK_VIEWS:
+    if scene.is_network:
         network = parse_network(scene.subject)
         call = "\n".join(str(node.layer) for node in network.nodes)
         parameters.append(("output", times(network.output_shape(scene.size))))
@@ -45,7 +45,7 @@ def exhibit(scene: Scene) -> Exhibit:
 
 
 def _shape(layer: Layer, size: tuple[int, ...]) -> tuple[int, ...]:
-    """(batch, channels, *spatial): a scene's size may leave out the channels where there is one."""
+    """(batch, channels, *spatial). The size of a scene may leave out the channels if there is only one."""
     ndim = 2 if layer.ndim is None else layer.ndim
     return (1,) * (ndim + 2 - len(size)) + size
 
@@ -55,7 +55,7 @@ def _output(layer: Layer, size: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _code(layer: Layer, size: tuple[int, ...]) -> str:
-    """The layer in torch, with the shape that comes out."""
+    """The call that makes the layer in PyTorch, with the output shape as a comment."""
     shape = _shape(layer, size)
     return f"{layer}\n# {shape} -> {layer.output_shape(shape)}"
 
@@ -64,14 +64,27 @@ def build_gallery(
     folder: str, suffixes: Iterable[str] = (".gif",), theme: str = "light", scale: int = 2,
     progress: Callable[[str, int, int], None] | None = None, names: Iterable[str] | None = None,
 ) -> list[str]:  # fmt: skip
-    """Draw every scene (or those of `names`) in each format, then write the page that shows them; the files' paths.
+    """Draw every scene in each format, then write the pages that show them.
 
-    `progress` is called with a scene's name, how many scenes are done, and how many there are. Raises ConvarithError
-    where a file cannot be written, ParameterError for an unknown suffix or theme.
+    Args:
+        folder: the folder of the gallery, created if it does not exist.
+        suffixes: the formats of the pictures, each one of SUFFIXES in `drawing.encoding`.
+        theme: the theme of the pictures, 'light' or 'dark'.
+        scale: pixels per point of the pictures.
+        progress: called before each scene with its name, the number of scenes done and the total.
+        names: the names of the scenes to draw; None for all.
+
+    Returns:
+        The paths of the files that were written.
+
+    Raises:
+        ParameterError: a suffix or the theme is unknown.
+        ConvarithError: a file cannot be written.
     """
     suffixes = list(suffixes)
     for suffix in suffixes:
-        suffix_of(f"scene{suffix}")
+        if suffix.lower() not in SUFFIXES:
+            raise ParameterError(f"cannot write {suffix!r} pictures: {nearest(suffix, SUFFIXES)}")
     chosen = list(scenes().values()) if names is None else [scenes()[name] for name in names]
     try:
         Path(folder, PICTURES).mkdir(parents=True, exist_ok=True)

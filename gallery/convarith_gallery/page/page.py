@@ -1,7 +1,7 @@
-"""The gallery page: films as cards on one page and as a page each, which work from disk without a network.
+"""Writing the gallery's HTML: a card for each film on the index page, and one page per film. No network is needed.
 
-The texts are plain HTML; assets/gallery.js draws the films from data, assets/gallery.css dresses them. A film's data
-is a script of its own, because a page from disk may not fetch anything else.
+The text is plain HTML. assets/gallery.js draws the films from data, and assets/gallery.css is the style sheet. The data
+of each film is a script of its own, because a page opened from disk is not allowed to fetch any other kind of file.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ from convarith_gallery.drawing.theme import THEMES
 
 WEB = Path(__file__).with_name("assets")
 WIDE = 760
-"""Points from which a film takes the room of two cards."""
+"""A film wider than this many points takes the space of two cards."""
 
 
 class Exhibit(NamedTuple):
-    """A film and the words that belong to it.
+    """A film and the texts that belong to it.
 
     Attributes:
-        name: unique; names the files and the link index.html#scene-NAME: letters, digits, and . _ - after the first.
-        group: the heading it stands under.
+        name: a unique name, used in file names and in the link index.html#scene-NAME: a letter or digit, then letters,
+            digits, '.', '_' and '-'.
+        group: the heading under which it is listed.
         title: a few words.
-        film: what is shown; it has one caption a frame.
-        call: the framework call.
-        command: the command line that draws it.
-        text: a sentence of explanation.
+        film: the film, with one caption per frame.
+        call: the call that makes the layer in the framework.
+        command: the command that draws the picture.
+        text: one sentence of explanation.
         parameters: names and values.
     """
 
@@ -52,20 +53,21 @@ class Exhibit(NamedTuple):
 def write_gallery(
     exhibits: Sequence[Exhibit], folder: str | Path, pictures: Mapping[str, Sequence[str]] | None = None
 ) -> list[Path]:
-    """Write index.html, scenes/NAME.html and assets/ into a folder; other files in it stay.
+    """Write index.html, scenes/NAME.html and assets/ into a folder. Other files in it are left alone.
 
-    Each file appears whole or not at all, and index.html, which links to all others, comes last.
+    Each file is written atomically. index.html, which links to all the others, is written last.
 
     Args:
-        exhibits: what is shown, in this order; groups stand where their first exhibit does.
-        folder: made where it is missing.
-        pictures: for a name, files to download, relative to the folder.
+        exhibits: the exhibits in the order of the page. A group is placed where its first exhibit is.
+        folder: the folder, created if it does not exist.
+        pictures: for each name, the files offered for download, relative to the folder.
 
     Returns:
         The paths that were written.
 
     Raises:
-        ParameterError: a name is no file name or not unique, or a film has no frame or not one caption a frame.
+        ParameterError: a name cannot be a file name or is not unique, or a film has no frames or does not have one
+            caption per frame.
         ConvarithError: the folder or a file cannot be written.
 
     >>> from tempfile import TemporaryDirectory
@@ -87,9 +89,9 @@ def write_gallery(
 
 
 def gallery_files(exhibits: Sequence[Exhibit], pictures: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """The text of each file of the gallery, by its path in the folder; index.html is the last.
+    """The text of each file of the gallery, by its path in the folder. index.html comes last.
 
-    Raises ParameterError as write_gallery does.
+    Raises ParameterError as `write_gallery` does.
 
     >>> sorted(gallery_files([], {}))
     ['assets/colours.css', 'assets/gallery.css', 'assets/gallery.js', 'index.html']
@@ -114,10 +116,10 @@ def gallery_files(exhibits: Sequence[Exhibit], pictures: Mapping[str, Sequence[s
 
 
 def film_data(film: Film) -> dict[str, Any]:
-    """A film as JSON can hold it: every different item once, without the values that are their type's default.
+    """A film as data for JSON: each distinct item once, without the values that equal the default of its type.
 
-    `pool` has the items; `items` and `frames` number them from 0, with null for nothing. `shape` has the measures that
-    all drawings of a film share.
+    `pool` holds the items. `items` and `frames` refer to them by index, with null for none. `box` and `line` hold the
+    defaults, and `shape` the measures that all ways of drawing a film share.
 
     >>> film = Film(9, 9, (Box(0, 0, 9, 9), None), ({}, {1: Box(0, 0, 9, 9)}), ("a", "b"), "", "")
     >>> data = film_data(film)
@@ -153,7 +155,7 @@ def film_data(film: Film) -> dict[str, Any]:
 
 
 def _unusual(item: Item) -> dict[str, Any]:
-    """The values of an item that are not its type's default."""
+    """The values of an item that differ from the default of its type."""
     defaults = item._field_defaults
     return {name: value for name, value in item._asdict().items() if name not in defaults or value != defaults[name]}
 
@@ -162,19 +164,23 @@ def _check(exhibits: Sequence[Exhibit]) -> None:
     names: set[str] = set()
     for name, film in ((exhibit.name, exhibit.film) for exhibit in exhibits):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-            raise ParameterError(f"exhibit {name!r} cannot name a file: use letters, digits, and . _ - after the first")
-        if name.lower() in names:  # many disks do not tell a from A
-            raise ParameterError(f"exhibit {name!r} appears twice: give each its own name, not by capitals alone")
-        if not 0 < len(film.frames) == len(film.captions):
             raise ParameterError(
-                f"exhibit {name!r} has {len(film.frames)} frames and {len(film.captions)} captions: "
-                "needs at least one frame, and one caption a frame"
+                f"exhibit {name!r} cannot be a file name: start with a letter or digit, and use only letters, digits, "
+                "'.', '_' and '-'"
             )
+        if name.lower() in names:  # many file systems ignore case
+            raise ParameterError(
+                f"two exhibits have the name {name!r}: give each a name that differs in more than upper and lower case"
+            )
+        if not 0 < len(film.frames) == len(film.captions):
+            counts = ((len(film.frames), "frame"), (len(film.captions), "caption"))
+            found = " and ".join(f"{count} {word}{'s' if count != 1 else ''}" for count, word in counts)
+            raise ParameterError(f"exhibit {name!r} has {found}: give at least one frame, and one caption per frame")
         names.add(name.lower())
 
 
 def _colours() -> str:
-    """Each role of the themes as a property of CSS, and the ink that reads on it as --on-ROLE."""
+    """Each role of the themes as a CSS property, with the ink that is readable on it as --on-ROLE."""
     light, dark = (THEMES[name] for name in ("light", "dark"))
     lines = []
     for role in light.colours:
@@ -185,7 +191,7 @@ def _colours() -> str:
 
 
 def _document(title: str, kind: str, root: str, body: str) -> str:
-    """A page; `root` leads from it to the folder of the gallery."""
+    """An HTML page. `root` is the relative path from the page to the folder of the gallery."""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -228,8 +234,8 @@ def _index(groups: Mapping[str, Sequence[Exhibit]], pictures: Mapping[str, Seque
         f"""<header class="masthead">
 <p class="brand">convarith</p>
 <h1>Convolutions, step by step</h1>
-<p class="lead">{scenes} to play, to pause and to take one step at a time.
-Each shows its parameters, the call that makes the layer and the command that draws the picture.</p>
+<p class="lead">{scenes} that you can play, pause and step through one frame at a time.
+Each one shows its parameters, the call that makes the layer, and the command that draws the picture.</p>
 <nav aria-label="Groups"><ul class="jumps">
 {links}
 </ul></nav>
@@ -244,7 +250,7 @@ Each shows its parameters, the call that makes the layer and the command that dr
 </div>
 <main>
 {sections}
-<p id="nothing" class="nothing" hidden>No scene has all of these words.</p>
+<p id="nothing" class="nothing" hidden>No scene contains all of these words.</p>
 </main>""",
     )
 
@@ -298,13 +304,13 @@ def _scene(exhibit: Exhibit, group: int, before: Exhibit | None, after: Exhibit 
 
 
 def _player(exhibit: Exhibit, root: str, linked: bool = False) -> str:
-    """The picture's place and its controls, which gallery.js brings to life; `linked`: the page's own film."""
+    """The stage of a film and its controls, which gallery.js connects. `linked` marks the film the page is about."""
     name, film = exhibit.name, exhibit.film
     count = len(film.frames)
     return f"""<figure class="player" role="group" aria-labelledby="title-{name}" data-name="{name}"
  data-film="{root}assets/films/{name}.js"{" data-linked" if linked else ""}>
 <div class="stage" style="--film-width: {film.width}; --film-height: {film.height}">
-<noscript><p>{escape(film.alt)} (The picture needs JavaScript.)</p></noscript>
+<noscript><p>{escape(film.alt)} (JavaScript is needed to see the picture.)</p></noscript>
 </div>
 <figcaption>
 <div class="controls">
@@ -329,7 +335,7 @@ def _button(kind: str, label: str, key: str, *icons: str) -> str:
 
 
 def _facts(exhibit: Exhibit, pictures: Sequence[str], root: str) -> str:
-    """Parameters, code and downloads."""
+    """The parameters, the code and the downloads."""
     rows = "\n".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in exhibit.parameters
     )
@@ -365,8 +371,8 @@ _SPEED_AND_LOOP = """<label class="setting">Speed <select data-setting="speed">
 </select></label>
 <label class="setting"><input type="checkbox" data-setting="loop" checked> Loop</label>"""
 
-_KEYS = """<p class="keys"><kbd>space</kbd> plays and pauses, <kbd>←</kbd> <kbd>→</kbd> step, \
-<kbd>Home</kbd> and <kbd>End</kbd> go to the first and the last step.</p>"""
+_KEYS = """<p class="keys">Press <kbd>space</kbd> to play or pause, <kbd>←</kbd> or <kbd>→</kbd> to step, \
+and <kbd>Home</kbd> or <kbd>End</kbd> to go to the first or the last step.</p>"""
 
 _THEME = """<label class="setting">Theme <select data-setting="theme">
 <option value="auto" selected>Auto</option><option value="light">Light</option><option value="dark">Dark</option>

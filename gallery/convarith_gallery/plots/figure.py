@@ -1,4 +1,4 @@
-"""Figures of matplotlib as files: which formats, and what to say without it."""
+"""What all matplotlib figures share: file formats, creating a figure, and the error if matplotlib is missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORMATS = ("png", "svg", "pdf")
 
 
 def format_of(path: str) -> str:
-    """The format that the end of a path names. Raises ParameterError for another.
+    """The format that the suffix of a path names. Raises ParameterError for an unknown suffix.
 
     >>> format_of("docs/Plot.PNG")
     'png'
@@ -28,7 +28,7 @@ def format_of(path: str) -> str:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches, without a window. Raises MissingDependencyError without matplotlib."""
+    """An empty figure, sized in inches, without a window. Raises MissingDependencyError if matplotlib is missing."""
     try:
         import matplotlib  # noqa: F401
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -43,7 +43,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def as_bytes(figure: Figure, ending: str) -> bytes:
-    """The figure in a format."""
+    """The figure as a file of this format, one of FORMATS."""
     content = BytesIO()
     figure.savefig(content, format=ending, dpi=144)
     return content.getvalue()

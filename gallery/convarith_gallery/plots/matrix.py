@@ -1,4 +1,4 @@
-"""The matrix of a layer as a picture: where its entries stand, each tap of the kernel in its own colour."""
+"""The matrix of a layer as a figure: the position of its entries, with one colour per tap of the kernel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from convarith.layers.base import Layer
-from convarith.matrices.matrix import measured, reads, shape_of_matrix
+from convarith.matrices.axis_reads import LinearLayer
+from convarith.matrices.matrix import LayerSizes, measured, reads, shape_of_matrix
 from convarith.sizes.normalise import times
 from convarith_gallery.plots.figure import as_bytes, format_of, new_figure
 
@@ -15,17 +16,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LARGEST = 400
-"""Cells along one side of the picture; in a larger matrix one cell stands for several entries."""
+"""The largest number of cells along one side. In a larger matrix, one cell stands for several entries."""
 NAMED = 27
-"""Taps that a legend names, at most; more are a colour bar."""
+"""The largest number of taps that a legend names. More taps get a colour bar instead."""
 GRIDDED = 40
-"""Rows and columns up to which lines part the cells."""
+"""The largest number of rows and columns for which a grid separates the cells."""
 
 
 def picture(layer: Layer, input_size: tuple[int, ...], path: str) -> bytes:
-    """The picture in the format that the end of the path names.
+    """The figure as the bytes of a file, in the format that the suffix of `path` names. Nothing is written.
 
-    Raises ParameterError for another format, MissingDependencyError without matplotlib, and what `matrix.reads` raises.
+    Raises ParameterError for an unknown format, MissingDependencyError if matplotlib is missing, and the errors of
+    `convarith.matrices.matrix.reads`.
 
     >>> import convarith as ca
     >>> picture(ca.Conv(kernel_size=3), (7,), "m.png")[1:4]
@@ -36,11 +38,10 @@ def picture(layer: Layer, input_size: tuple[int, ...], path: str) -> bytes:
 
 
 def figure_of(layer: Layer, input_size: tuple[int, ...]) -> Figure:
-    """Rows are the flattened outputs, columns the flattened inputs, as in `conv_matrix`."""
+    """The figure: rows are the flattened outputs and columns the flattened inputs, as in `conv_matrix`."""
     import numpy as np
 
-    sizes = measured(layer, input_size)
-    rows, columns = shape_of_matrix(layer, sizes)  # type: ignore[arg-type]
+    sizes, (rows, columns) = _measured(layer, input_size)
     figure = new_figure(*_inches(rows, columns))
     from matplotlib import colormaps
     from matplotlib.colors import BoundaryNorm, ListedColormap
@@ -74,21 +75,28 @@ def figure_of(layer: Layer, input_size: tuple[int, ...]) -> Figure:
     return figure
 
 
+def _measured(layer: Layer, input_size: tuple[int, ...]) -> tuple[LayerSizes, tuple[int, int]]:
+    """The sizes of a layer, and (rows, columns) of its matrix. Raises ParameterError if it has none."""
+    sizes = measured(layer, input_size)
+    assert isinstance(layer, LinearLayer)  # measured raises for every other layer
+    return sizes, shape_of_matrix(layer, sizes)
+
+
 def _cells(layer: Layer, input_size: tuple[int, ...], taps: int) -> Any:
-    """The tap of each cell of the picture, the first of several; nothing where no entry is."""
+    """The tap of each cell, NaN without an entry. If a cell stands for several entries, it shows the first one."""
     import numpy as np
 
     found = reads(layer, input_size)
-    rows, columns = shape_of_matrix(layer, measured(layer, input_size))  # type: ignore[arg-type]
+    _, (rows, columns) = _measured(layer, input_size)
     step = max(1, -(-max(rows, columns) // LARGEST))
     cells = np.full((-(-rows // step), -(-columns // step)), np.nan)
-    # written backwards, so that of several the first one stays
+    # written in reverse, so that the first of several entries is the one that stays
     cells[found.rows[::-1] // step, found.columns[::-1] // step] = found.weights[::-1] % taps
     return cells
 
 
 def _inches(rows: int, columns: int) -> tuple[float, float]:
-    """Width and height: square cells as far as that leaves a picture that fits a page."""
+    """The width and height: cells are square unless the figure would then not fit on a page."""
     ratio = min(3.0, max(1 / 3, rows / max(1, columns)))
     return (9.0, 1.6 + 6.4 * ratio) if ratio <= 1 else (2.4 + 7.0 / ratio, 8.6)
 

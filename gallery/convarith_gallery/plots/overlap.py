@@ -1,4 +1,4 @@
-"""The overlap of a layer or network as a picture: its counts as a heat map, and their spectrum beside it."""
+"""The overlap of a layer or network as a figure: the counts as a heat map, and their spectrum beside it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from convarith.checkerboards.overlap import Overlap
 from convarith.dependencies import require_numpy
+from convarith.layers.base import AXIS_NAMES
 from convarith.networks.network import Network
 from convarith.sizes.normalise import times
 from convarith_gallery.plots.figure import as_bytes, format_of, new_figure
@@ -15,19 +16,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NUMBERED = 20
-"""Columns and rows up to which every cell has its count written in it."""
+"""The largest number of rows and columns for which each count is written in its cell."""
 LARGEST = 1024
-"""Positions along one side of the map; of a larger output the first are shown."""
+"""The largest number of positions along one side of the map. Of a larger output, only the first ones are shown."""
 INSIDE = 8
-"""Positions along one side, at least, where no input size was given: whole periods of the inside."""
+"""The smallest number of positions along one side if no input size is given. The map then shows whole periods."""
 LEVELS = 12
-"""Distinct counts up to which the colour bar has one step for each."""
+"""The largest number of distinct counts for which the colour bar has one step per count."""
 
 
 def picture(found: Overlap, path: str) -> bytes:
-    """The picture in the format that the end of the path names.
+    """The figure as the bytes of a file, in the format that the suffix of `path` names. Nothing is written.
 
-    Raises ParameterError for another format, MissingDependencyError without numpy and matplotlib.
+    Raises ParameterError for an unknown format, MissingDependencyError if numpy or matplotlib is missing.
 
     >>> import convarith as ca
     >>> picture(ca.overlap(ca.ConvTranspose(kernel_size=3, stride=2), 5), "o.png")[1:4]
@@ -38,9 +39,9 @@ def picture(found: Overlap, path: str) -> bytes:
 
 
 def figure_of(found: Overlap) -> Figure:
-    """The counts, and beside them the spectrum of the inside along each axis.
+    """The figure: the counts, and beside them the spectrum of the interior along each axis.
 
-    Raises MissingDependencyError without numpy and matplotlib.
+    Raises MissingDependencyError if numpy or matplotlib is missing.
     """
     require_numpy()
     flat = len(found.axes) == 1
@@ -54,12 +55,17 @@ def figure_of(found: Overlap) -> Figure:
 
 def _title(found: Overlap) -> str:
     subject = found.subject
-    name = f"a network of {len(subject.nodes)} layers" if isinstance(subject, Network) else str(subject)
+    name = _network_name(subject) if isinstance(subject, Network) else str(subject)
     return f"{'Even' if found.even else 'Uneven'}: {name}"
 
 
+def _network_name(network: Network) -> str:
+    count = len(network.nodes)
+    return f"a network of {count} layer{'s' if count != 1 else ''}"
+
+
 def _shown(found: Overlap) -> Any:
-    """The counts in two axes: all of them, or whole periods of the inside; of three axes the middle plane."""
+    """The counts as a 2-D map: all of them, or whole periods of the interior. In 3-D, the middle plane along D."""
     import numpy as np
 
     values = found.map()
@@ -83,12 +89,13 @@ def _draw_counts(axes: Axes, found: Overlap) -> None:
     if steps:
         middles = (levels[:-1] + levels[1:]) / 2
         ends = [levels[0] - 0.5, *middles, levels[-1] + 0.5]
-        # one step needs a colour of its own, too
+        # a colour map needs at least two colours, even for a single count
         colours = colours.resampled(max(2, len(levels)))
         norm = BoundaryNorm(ends, len(levels)) if len(levels) > 1 else None
     rows, columns = values.shape
     aspect: Literal["equal", "auto"] = "equal" if rows > 1 else "auto"
     drawn = axes.imshow(values, cmap=colours, norm=norm, interpolation="nearest", aspect=aspect)
+    axes.locator_params(integer=True)
     if max(rows, columns) <= NUMBERED:
         _write_counts(axes, values, drawn)
         axes.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
@@ -96,12 +103,13 @@ def _draw_counts(axes: Axes, found: Overlap) -> None:
         axes.grid(which="minor", color="white", linewidth=1)
         axes.tick_params(which="minor", length=0)
     what = "output" if found.side == "output" else "input"
-    how = "is hit" if found.side == "output" else "is read, and its gradient hit"
-    size = times(map(len, found.counts)) if found.counts else "the inside"
-    axes.set_title(f"How often each {what} {how}, {size}", fontsize=10, loc="left")
-    axes.set_xlabel(f"{what} column" if rows > 1 else f"{what} position")
-    if rows > 1:
-        axes.set_ylabel(f"{what} row")
+    how = "is hit" if found.side == "output" else "is read, and so receives a gradient"
+    size = times(map(len, found.counts)) if found.counts else "interior"
+    axes.set_title(f"How often each {what} {how} ({size})", fontsize=10, loc="left")
+    names = AXIS_NAMES[len(found.axes)]
+    axes.set_xlabel(f"{what} position along {names[-1]}")
+    if len(names) > 1:
+        axes.set_ylabel(f"{what} position along {names[-2]}")
     else:
         axes.set_yticks([])
     for spine in axes.spines.values():
@@ -114,7 +122,7 @@ def _draw_counts(axes: Axes, found: Overlap) -> None:
 
 
 def _write_counts(axes: Axes, values: Any, drawn: Any) -> None:
-    """Every count in its cell, in the ink that reads on its colour."""
+    """Write each count in its cell, in black or white, whichever is readable on the colour."""
     size = 11 if max(values.shape) <= 12 else 8
     for row, line in enumerate(values):
         for column, value in enumerate(line):
@@ -126,8 +134,8 @@ def _write_counts(axes: Axes, values: Any, drawn: Any) -> None:
 def _draw_spectrum(axes: Axes, found: Overlap) -> None:
     import numpy as np
 
-    colours = ("#0072B2", "#D55E00", "#009E73")  # Okabe and Ito's blue, vermilion, green
-    names = {1: ("",), 2: ("rows", "columns")}.get(len(found.axes), ("axis 0", "axis 1", "axis 2"))
+    colours = ("#0072B2", "#D55E00", "#009E73")  # blue, vermilion and green of Okabe and Ito
+    names = AXIS_NAMES[len(found.axes)]
     alike = len(set(found.interior)) == 1
     drawn = False
     for axis, counts in enumerate(found.interior[:1] if alike else found.interior):
@@ -147,20 +155,20 @@ def _draw_spectrum(axes: Axes, found: Overlap) -> None:
                     f"{transform[number]:.2g}", (cycles[number], transform[number]), (0, 8),
                     textcoords="offset points", ha="center", fontsize=9,
                 )  # fmt: skip
-    axes.set(
-        xlim=(0, 0.53), ylim=(0, None if drawn else 1), xlabel="cycles a position", ylabel="amplitude over the mean"
-    )
+    axes.set(xlim=(0, 0.53), ylim=(0, None if drawn else 1), xlabel="cycles per position", ylabel="amplitude / mean")
     axes.set_xticks([0, 1 / 8, 1 / 4, 3 / 8, 1 / 2], ["0", "1/8", "1/4", "3/8", "1/2"])
     axes.set_ylim(0, axes.get_ylim()[1] * (1.12 if drawn else 1))  # room for the numbers
     axes.set_title(
-        "Spectrum of the inside" + (", every axis" if alike and len(names) > 1 else ""), fontsize=10, loc="left"
+        "Spectrum of the interior" + (f" (same along {' and '.join(names)})" if alike and len(names) > 1 else ""),
+        fontsize=10,
+        loc="left",
     )
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="0.9")
     axes.set_axisbelow(True)
     if not drawn:
         axes.text(
-            0.5, 0.5, "no pattern: all counts inside are equal", transform=axes.transAxes, ha="center", color="0.35"
+            0.5, 0.5, "no pattern: all interior counts are equal", transform=axes.transAxes, ha="center", color="0.35"
         )
     elif not alike:
         axes.legend(frameon=False)

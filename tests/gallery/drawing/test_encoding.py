@@ -1,10 +1,10 @@
-"""Files keep these laws. Pillow, another reader of the formats, is the oracle.
+"""Saving films. The oracle is Pillow, an independent reader of the formats. The laws:
 
-- A file read back shows the drawn frames pixel for pixel, also steps that look alike, each as long as was asked for.
-- A still is that frame, a contact sheet has every frame in its place.
-- Each format carries the description.
-- A file appears whole or not at all: after an error or an interruption the old one is as it was, nothing beside it.
-- What is too large, or makes no sense, is refused in one line before anything is drawn.
+- A file read back shows the drawn frames pixel for pixel, each for the requested time; steps that look the same are kept.
+- A still shows the requested frame, and a contact sheet shows every frame in its place.
+- Each format contains the description.
+- A file is written atomically: after an error or an interruption the old file is unchanged and no other file is left.
+- Films that are too large and invalid options are rejected with one line before anything is drawn.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import TypedDict
 
 import pytest
 from convarith_gallery.drawing import encoding, raster
@@ -36,6 +37,18 @@ ANIMATED = (".gif", ".apng", ".webp")
 animated = pytest.mark.parametrize("suffix", ANIMATED)
 
 
+class Options(TypedDict, total=False):
+    """The options of `save` that can be invalid."""
+
+    theme: str
+    scale: int
+    seconds: float
+    hold: float
+    loops: int
+    frame: int
+    sheet: int
+
+
 def drawn(film: Film, theme: str = "light", scale: int = 2) -> list[bytes]:
     return [frame.image.convert("RGB").tobytes() for frame in raster.frames(film, THEMES[theme], scale)]
 
@@ -52,7 +65,9 @@ def read(path: Path) -> list[bytes]:
 @animated
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(film=films(), theme=st.sampled_from(("light", "dark")), scale=st.sampled_from((1, 2)))
-def test_what_is_read_back(tmp_path: Path, suffix: str, film: Film, theme: str, scale: int) -> None:
+def test_a_file_read_back_shows_the_drawn_frames(
+    tmp_path: Path, suffix: str, film: Film, theme: str, scale: int
+) -> None:
     path = tmp_path / f"film{suffix}"
     saved = save(film, str(path), theme=theme, scale=scale)
     assert read(path) == drawn(film, theme, scale)
@@ -61,12 +76,14 @@ def test_what_is_read_back(tmp_path: Path, suffix: str, film: Film, theme: str, 
 
 @animated
 @pytest.mark.parametrize(("seconds", "hold", "loops"), [(0.5, 2, 0), (0.29, 0, 1), (1.0, 600, 3)])
-def test_how_long_and_how_often(tmp_path: Path, suffix: str, seconds: float, hold: float, loops: int) -> None:
+def test_durations_and_loops_are_those_requested(
+    tmp_path: Path, suffix: str, seconds: float, hold: float, loops: int
+) -> None:
     path = tmp_path / f"film{suffix}"
     assert save(TWINS, str(path), seconds=seconds, hold=hold, loops=loops).frames == 4
     times = []
     with Image.open(path) as image:
-        # a GIF says how often it is played again, or nothing
+        # a GIF stores the number of repetitions after the first, or nothing
         assert image.info.get("loop") == (loops if suffix != ".gif" else {0: 0, 1: None, 3: 2}[loops])
         assert getattr(image, "n_frames", 1) == 4
         for number in range(4):
@@ -108,7 +125,7 @@ def test_a_contact_sheet(tmp_path: Path) -> None:
             assert image.crop((x, y, x + 31, y + 25)).convert("RGB").tobytes() == frame
 
 
-def test_what_a_file_says(tmp_path: Path) -> None:
+def test_each_format_contains_the_description(tmp_path: Path) -> None:
     for suffix in (".gif", ".png", ".apng", ".webp"):
         save(TWINS, str(tmp_path / f"film{suffix}"))
     with Image.open(tmp_path / "film.gif") as image:
@@ -128,7 +145,7 @@ def test_the_same_film_makes_the_same_bytes(tmp_path: Path) -> None:
         assert pair[0].read_bytes() == pair[1].read_bytes()
 
 
-# imageio-ffmpeg leaves its pipes to the garbage collector
+# imageio-ffmpeg leaves closing its pipes to the garbage collector
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_video(tmp_path: Path) -> None:
     ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="videos need imageio-ffmpeg")
@@ -166,9 +183,9 @@ def test_an_interrupted_save_leaves_the_old_file(tmp_path: Path, suffix: str, er
     assert path.read_text() == "old"
 
 
-def test_a_place_that_is_none(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "folder.gif").mkdir()
-    with pytest.raises(ConvarithError, match=r"cannot write .*folder\.gif: it is a folder, name a file in it"):
+    with pytest.raises(ConvarithError, match=r"cannot write .*folder\.gif: it is a folder; name a file in it"):
         save(TWINS, str(tmp_path / "folder.gif"))
     with pytest.raises(ConvarithError, match=r"cannot write .*film\.gif: No such file or directory"):
         save(TWINS, str(tmp_path / "nowhere" / "film.gif"))
@@ -177,48 +194,60 @@ def test_a_place_that_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("film.bmp", {}, r"no picture is a '\.bmp' file: name it \.gif, \.png, \.apng, \.webp, \.svg, \.mp4$"),
-        ("film", {}, r"no picture is a '' file"),
-        ("film.gif", {"scale": 4}, "scale 4: pixels a point are 1, 2 or 3"),
-        ("film.gif", {"seconds": 0.01}, "0.01 seconds a frame: viewers show 0.02 to 60"),
-        ("film.gif", {"hold": -1}, "held for -1 seconds: take 0 to 600"),
-        ("film.gif", {"loops": -1}, r"-1 loops: take 0 \(endless\) to 65535"),
-        ("film.gif", {"theme": "auto"}, r"theme 'auto' is for an \.svg, \.gif has fixed colours: choose light or dark"),
+        (
+            "film.bmp",
+            {},
+            r"film\.bmp: cannot write a '\.bmp' file: choose from \.gif, \.png, \.apng, \.webp, \.svg, \.mp4$",
+        ),
+        ("film", {}, "film: cannot write a file without a suffix: choose from"),
+        ("film.gif", {"scale": 4}, "scale 4 is out of range: use 1, 2 or 3 pixels per point"),
+        ("film.gif", {"seconds": 0.01}, "0.01 seconds per frame is out of range: use 0.02 to 60"),
+        ("film.gif", {"hold": -1}, "holding the last frame for -1 seconds is out of range: use 0 to 600"),
+        ("film.gif", {"loops": -1}, r"-1 loops is out of range: use 0 \(forever\) to 65535"),
+        ("film.gif", {"theme": "auto"}, r"theme 'auto' is only for \.svg, a \.gif has fixed colours: choose light"),
         ("film.svg", {"theme": "blue"}, "theme 'blue' is unknown"),
-        ("film.png", {"frame": 4}, "frame 4 of 4: they are counted from 0 to 3, or from the end from -1"),
-        ("film.png", {"sheet": 0}, "a sheet of 0 columns: it has 1 or more"),
-        ("film.png", {"sheet": 1, "frame": 1}, "two pictures: leave one of them out"),
+        ("film.png", {"frame": 4}, "there is no frame 4: the film has 4, counted from 0 to 3, or back from -1"),
+        ("film.png", {"sheet": 0}, "a sheet cannot have 0 columns: give 1 or more"),
+        (
+            "film.png",
+            {"sheet": 1, "frame": 1},
+            "frame 1 and a sheet with 1 column are two pictures: leave one of them out",
+        ),
     ],
 )
-def test_what_makes_no_sense_is_refused(tmp_path: Path, name: str, options: dict[str, object], message: str) -> None:
+def test_invalid_options_are_rejected(tmp_path: Path, name: str, options: Options, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
-        save(TWINS, str(tmp_path / name), **options)  # type: ignore[arg-type]
+        save(TWINS, str(tmp_path / name), **options)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     ("frames", "size", "scale", "message"),
     [
-        (0, (9, 9), 2, "the film has no frame"),
-        (1_000_000, (9, 9), 1, "1000000 frames, at most 10000 are drawn: take a smaller input, or one --frame"),
-        (1, (9000, 9000), 2, "a canvas of 18000x18000 pixels, at most 40000000 are drawn: lower --scale, or"),
-        (1, (9000, 9000), 1, "at most 40000000 are drawn: take a smaller input"),
-        (MOST_FRAMES, (2000, 2000), 1, "10000 frames of 4000000 pixels, at most 10000000000 are drawn together: lower"),
+        (0, (9, 9), 2, "the film has no frames: there is nothing to draw"),
+        (1_000_000, (9, 9), 1, "the film has 1,000,000 frames, but at most 10,000 are drawn: use a smaller input"),
+        (1, (9000, 9000), 2, "the picture is 18000x18000 pixels, but at most 40,000,000 pixels are drawn: lower"),
+        (1, (9000, 9000), 1, "at most 40,000,000 pixels are drawn: use a smaller input"),
+        (MOST_FRAMES, (2000, 2000), 1, "10,000 frames of 4,000,000 pixels, but at most 10,000,000,000 pixels are"),
     ],
 )
-def test_what_is_too_large_is_refused(frames: int, size: tuple[int, int], scale: int, message: str) -> None:
+def test_films_that_are_too_large_are_rejected(frames: int, size: tuple[int, int], scale: int, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         refuse_too_large(frames, *size, scale)
 
 
-def test_too_large_a_film_is_refused_before_it_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_film_that_is_too_large_is_rejected_before_it_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(raster, "frames", None)
     for film in (Film(99_999, 9_999, (), ({},), ("",), "", ""), Film(9, 9, (), ({},) * 10_001, ("",) * 10_001, "", "")):
         with pytest.raises(ParameterError, match="at most"):
             save(film, str(tmp_path / "film.gif"))
-    with pytest.raises(ParameterError, match=r"a \.webp has at most 16383 a side: lower --scale"):
+    with pytest.raises(
+        ParameterError, match=r"20000x18 pixels, but a \.webp has at most 16383 per side: lower --scale"
+    ):
         save(Film(10_000, 9, (), ({},), ("",), "", ""), str(tmp_path / "film.webp"))
-    with pytest.raises(ParameterError, match="at most 40000000"):
+    with pytest.raises(ParameterError, match="at most 40,000,000"):
         contact_sheet(Film(9_000, 4_000, (), ({},) * 2, ("",) * 2, "", ""), 2)
     assert not list(tmp_path.iterdir())
 

@@ -1,11 +1,11 @@
-"""Drawing keeps these laws.
+"""Drawing films as pixels. The laws:
 
-- A film drawn from change to change shows what each frame shows that is drawn alone.
-- Outside of the area that a frame names, it equals the frame before.
-- The middle of a box has the theme's colour, at every scale, in both themes.
-- Neighbours share an outline: nothing of the paper is seen between them, and a row of outlines is as wide as one.
-- A text stays inside of its box, and makes way for none.
-- A frame has at most 255 colours; a picture that needs more is refused.
+- A film drawn change by change shows the same as each frame drawn on its own.
+- Outside its `changed` area, a frame equals the previous one.
+- The middle of a box has the theme's colour, at every scale and in both themes.
+- Neighbours share an outline: no paper shows between them, and the shared outline is one outline wide.
+- Text and notes stay inside their box.
+- A frame has at most 255 colours; a picture that needs more is rejected.
 - A long film is drawn in bounded memory.
 """
 
@@ -38,9 +38,16 @@ def picture(*items: Box | Line, scale: int = 1, theme: Theme = LIGHT, size: tupl
     return frame.image.convert("RGB")
 
 
+def area(image: Image.Image) -> tuple[int, int, int, int]:
+    """The area of all pixels that are not 0; there must be one."""
+    found = image.getbbox()
+    assert found is not None
+    return found
+
+
 @settings(max_examples=60)
 @given(films(), themes, scales)
-def test_drawn_from_change_to_change(film: Film, theme: Theme, scale: int) -> None:
+def test_drawing_changes_equals_drawing_each_frame_on_its_own(film: Film, theme: Theme, scale: int) -> None:
     before = None
     for number, (image, changed) in enumerate(frames(film, theme, scale)):
         colours = image.convert("RGB")
@@ -58,7 +65,7 @@ def test_drawn_from_change_to_change(film: Film, theme: Theme, scale: int) -> No
 @pytest.mark.parametrize("scale", [1, 2, 3])
 @pytest.mark.parametrize("slant", [0, 9, -9])
 @pytest.mark.parametrize("theme", THEMES.values(), ids=list(THEMES))
-def test_the_colour_of_a_box(theme: Theme, slant: float, scale: int) -> None:
+def test_a_box_has_the_colour_of_its_role(theme: Theme, slant: float, scale: int) -> None:
     for role in set(theme.colours) - {"ink"}:
         drawn = picture(Box(20, 10, 30, 20, role, "edge", slant=slant), scale=scale, theme=theme)
         assert drawn.getpixel((round((35 + slant / 2) * scale), 20 * scale)) == theme.colours[role]
@@ -69,13 +76,13 @@ def test_the_colour_of_a_box(theme: Theme, slant: float, scale: int) -> None:
 @pytest.mark.parametrize("slant", [0, 5, 14, -14])
 @pytest.mark.parametrize("heavy", [False, True])
 def test_a_box_is_where_it_should_be(slant: float, heavy: bool, scale: int) -> None:
-    """In each row its pixels are one run from one side to the other, with half an outline more."""
+    """Its pixels in each row are one run from side to side, half an outline wider on both ends."""
     drawn = picture(Box(25, 20, 24, 15, "input", "edge", slant=slant, heavy=heavy), scale=scale).convert("L")
     marked = drawn.point([255] * 255 + [0])
-    assert marked.getbbox()[1::2] == (20 * scale - scale // 2, 35 * scale + (scale + 1) // 2)
+    assert area(marked)[1::2] == (20 * scale - scale // 2, 35 * scale + (scale + 1) // 2)
     beside = scale * hypot(1, slant / 15) + 1
     for row in range(21 * scale, 34 * scale):
-        left, _, right, _ = marked.crop((0, row, marked.width, row + 1)).getbbox()
+        left, _, right, _ = area(marked.crop((0, row, marked.width, row + 1)))
         shift = slant * (35 - (row + 0.5) / scale) / 15
         assert left == pytest.approx((25 + shift) * scale, abs=beside)
         assert right == pytest.approx((49 + shift) * scale, abs=beside + 1)
@@ -85,7 +92,7 @@ def test_a_box_is_where_it_should_be(slant: float, heavy: bool, scale: int) -> N
 @pytest.mark.parametrize("scale", [1, 2, 3])
 @pytest.mark.parametrize(("slant", "first"), [(0, "input"), (0, "kernel"), (6.6, "input"), (11, "kernel")])
 def test_neighbours_share_their_outline(slant: float, first: str, scale: int) -> None:
-    """Along a row through the cells' middle there is outline between two fills, one outline wide, and no paper."""
+    """A row through the middle of the cells has one outline, and no paper, between two fills."""
     fills = (first, "input", "kernel")
     boxes = [Box(10.3 + 16 * at, 10.3, 16, 16, fill, "edge", slant=slant) for at, fill in enumerate(fills)]
     drawn = picture(*boxes, scale=scale)
@@ -104,12 +111,10 @@ def test_neighbours_share_their_outline(slant: float, first: str, scale: int) ->
 @pytest.mark.parametrize("text", ["1", "−12.5", "a long text that cannot fit in its size", "Ñg"])
 @pytest.mark.parametrize("align", ["left", "center", "right"])
 @pytest.mark.parametrize("slant", [0, 8])
-def test_a_text_stays_inside(text: str, align: str, slant: float) -> None:
+def test_a_text_stays_inside_its_box(text: str, align: str, slant: float) -> None:
     blank = Box(20, 15, 24, 20, "input", "edge", size=14, slant=slant)
     written = blank._replace(text=text, align=align, note="9")
-    different = ImageChops.difference(picture(blank, scale=3), picture(written, scale=3)).getbbox()
-    assert different is not None
-    left, top, right, bottom = different
+    left, top, right, bottom = area(ImageChops.difference(picture(blank, scale=3), picture(written, scale=3)))
     assert 3 * 20 < left <= right < 3 * (44 + slant)
     assert 3 * 15 < top <= bottom < 3 * 35
 
@@ -122,12 +127,12 @@ def test_a_text_is_smooth() -> None:
 
 def test_a_note_is_in_the_lower_right_corner() -> None:
     blank = Box(20, 10, 40, 40, "input", "edge", size=16)
-    left, top, right, bottom = ImageChops.difference(picture(blank), picture(blank._replace(note="3"))).getbbox() or ()
+    left, top, right, bottom = area(ImageChops.difference(picture(blank), picture(blank._replace(note="3"))))
     assert 45 < left <= right <= 59
     assert 35 < top <= bottom <= 49
 
 
-def test_hatched_and_heavy_are_seen_without_colour() -> None:
+def test_hatched_and_heavy_boxes_differ_without_colour() -> None:
     plain = Box(10, 10, 40, 40, "input", "edge")
     shown = [
         picture(box).convert("L").tobytes() for box in (plain, plain._replace(hatched=True), plain._replace(heavy=True))
@@ -146,14 +151,17 @@ def test_a_slanting_line_is_smooth_on_paper() -> None:
     assert len(drawn.getcolors() or ()) == 3
 
 
-def test_too_many_colours_are_refused() -> None:
+def test_too_many_colours_are_rejected() -> None:
     roles = list(LIGHT.colours)
     boxes = [Box(0, 0, 5, 5, fill, text="1", ink=ink) for fill in roles for ink in roles]
-    with pytest.raises(ParameterError, match=f"{len(boxes)} pairs of ink and fill are more than a palette holds: use"):
+    with pytest.raises(
+        ParameterError,
+        match=f"{len(boxes)} pairs of ink and fill, which do not fit in a palette of 255 colours: use fewer",
+    ):
         picture(*boxes)
 
 
-def test_the_palette_is_one() -> None:
+def test_all_frames_have_the_same_palette() -> None:
     film = Film(20, 10, (Box(0, 0, 9, 9, "input"),), ({}, {0: Box(0, 0, 9, 9, "now", text="8")}), ("a", "b"), "", "")
     one, other = (frame.image.getpalette() for frame in frames(film, LIGHT))
     assert one == other
@@ -162,7 +170,7 @@ def test_the_palette_is_one() -> None:
 
 
 def test_a_long_film_is_drawn_in_bounded_memory() -> None:
-    """The frames alone would be 2000 times 7.5 kB of Pillow's memory, and Python's grows by no more than the caches."""
+    """The 2000 frames take 7.5 kB each in Pillow; Python's own memory must grow by no more than the caches."""
     box = Box(0, 0, 40, 40, "input")
     film = Film(50, 50, (box,), tuple({0: box._replace(text=str(at))} for at in range(2000)), ("",) * 2000, "", "")
     drawn = frames(film, LIGHT, 1)

@@ -1,9 +1,9 @@
-"""The SVG keeps these laws. It is read as XML, and its CSS played, here.
+"""Drawing films as SVG. The tests parse the file as XML and evaluate its CSS animations. The laws:
 
-- At every frame, and at no other time, exactly the items of that frame are seen.
-- It has one animation a group and no more groups than there are ways to come and go; what never changes stands still.
-- Without animations the last frame is seen.
-- Every class has its rule, in each theme; texts are escaped and fit in any of the fonts.
+- At every moment, exactly the items of the current frame are visible.
+- Each group has one animation, and items that never change have none.
+- Without animations, the last frame is visible.
+- Every class has a rule in each theme; text is escaped, and fits in each of the fonts.
 - A still has no animation.
 """
 
@@ -14,8 +14,8 @@ from xml.etree import ElementTree
 
 import pytest
 from convarith_gallery.drawing.film import Box, Film, Item, Line
-from convarith_gallery.drawing.raster import _FONTS
-from convarith_gallery.drawing.svg import _drawn, svg, text_width
+from convarith_gallery.drawing.raster import FONTS
+from convarith_gallery.drawing.svg import drawn, svg, text_width
 from convarith_gallery.drawing.theme import THEMES
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,13 +32,15 @@ def parsed(text: str) -> ElementTree.Element:
 
 
 def style(root: ElementTree.Element) -> str:
-    return "".join(root.find(f"{SVG}style").itertext())  # type: ignore[union-attr]
+    found = root.find(f"{SVG}style")
+    assert found is not None
+    return "".join(found.itertext())
 
 
 def elements(parent: ElementTree.Element) -> list[str]:
-    """What is drawn, each element as a text without its namespace."""
-    drawn = (f"{SVG}path", f"{SVG}polyline", f"{SVG}text")
-    return [plain(element) for element in parent if element.tag in drawn]
+    """The drawn elements, each as a text without its namespace."""
+    tags = (f"{SVG}path", f"{SVG}polyline", f"{SVG}text")
+    return [plain(element) for element in parent if element.tag in tags]
 
 
 def plain(element: ElementTree.Element) -> str:
@@ -47,12 +49,12 @@ def plain(element: ElementTree.Element) -> str:
 
 def expected(items: list[Item]) -> list[str]:
     return sorted(
-        plain(element) for item in items for element in parsed(f'<svg xmlns="{SVG[1:-1]}">{_drawn(item)}</svg>')
+        plain(element) for item in items for element in parsed(f'<svg xmlns="{SVG[1:-1]}">{drawn(item)}</svg>')
     )
 
 
-def seen_at(root: ElementTree.Element, share: float | None) -> list[str]:
-    """What is seen after this share of the film; without animations if None."""
+def visible_at(root: ElementTree.Element, share: float | None) -> list[str]:
+    """What is visible after this share of the film, or without animations if `share` is None."""
     rules = style(root)
     found = elements(root)
     for group in root.findall(f"{SVG}g"):
@@ -72,15 +74,15 @@ def seen_at(root: ElementTree.Element, share: float | None) -> list[str]:
 
 
 @given(films(), st.sampled_from((0.1, 0.5, 1.3)), st.sampled_from((0, 0.7, 2)))
-def test_what_is_seen_when(film: Film, seconds: float, hold: float) -> None:
+def test_exactly_the_items_of_the_current_frame_are_visible(film: Film, seconds: float, hold: float) -> None:
     root = parsed(svg(film, seconds=seconds, hold=hold))
     length = seconds * (len(film.frames) - 1) + max(seconds, hold)
     for number, shown in enumerate(film.shown()):
         items = expected([item for item in shown if item is not None])
         end = length if number == len(film.frames) - 1 else (number + 1) * seconds
         for moment in (number * seconds + 1e-4, end - 1e-4):
-            assert seen_at(root, moment / length) == items
-    assert seen_at(root, None) == items
+            assert visible_at(root, moment / length) == items
+    assert visible_at(root, None) == items
 
 
 @given(films())
@@ -95,8 +97,8 @@ def test_every_class_has_a_rule(film: Film) -> None:
                     assert rules.count(f".{name}{{") == 2
 
 
-def test_how_many_key_times() -> None:
-    """A cell that is another one in each frame: every frame has its time."""
+def test_every_frame_has_its_key_time() -> None:
+    """A different cell changes in each frame, so every frame has a key time."""
     count = 12
     cells = [Box(10 * at, 0, 10, 10, "input") for at in range(count)]
     frames = tuple(
@@ -107,7 +109,7 @@ def test_how_many_key_times() -> None:
     assert sorted(times) == pytest.approx([100 * at / count for at in range(count)], abs=1e-4)
 
 
-def test_what_never_changes_is_written_once() -> None:
+def test_an_item_that_never_changes_is_written_once() -> None:
     box = Box(0, 0, 9, 9, "input", text="still")
     film = Film(9, 9, (box,), ({}, {0: box}, {}), ("",) * 3, "", "")
     assert svg(film).count(">still<") == 1
@@ -125,7 +127,7 @@ def test_title_and_description() -> None:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_theme_of_the_reader(theme: str) -> None:
+def test_theme_auto_has_the_colours_of_both_themes(theme: str) -> None:
     film = Film(30, 20, (Box(0, 0, 30, 20, "unread", text="1"), Line(((0, 0), (9, 9)))), ({},), ("",), "", "")
     light, dark = style(parsed(svg(film, "auto"))).split("@media(prefers-color-scheme:dark)")
     rules = {"light": light, "dark": dark}[theme]
@@ -135,14 +137,14 @@ def test_the_theme_of_the_reader(theme: str) -> None:
 
 
 @pytest.mark.parametrize(("loops", "count"), [(0, "infinite"), (1, "1"), (3, "3")])
-def test_loops(loops: int, count: str) -> None:
+def test_the_number_of_loops(loops: int, count: str) -> None:
     film = Film(9, 9, (Box(0, 0, 9, 9),), ({}, {0: None}), ("", ""), "", "")
     assert f"g{{animation:2.5s step-end {count}}}" in svg(film, loops=loops)
 
 
 @pytest.mark.parametrize("bold", [False, True])
-def test_a_text_is_at_most_so_wide(bold: bool) -> None:
-    font = ImageFont.truetype(_FONTS / ("figure-sans-bold.ttf" if bold else "figure-sans.ttf"), 100)
+def test_text_width_is_an_upper_bound(bold: bool) -> None:
+    font = ImageFont.truetype(FONTS / ("figure-sans-bold.ttf" if bold else "figure-sans.ttf"), 100)
     for text in (
         "−12.5",
         "0123456789",
@@ -154,6 +156,6 @@ def test_a_text_is_at_most_so_wide(bold: bool) -> None:
         assert font.getlength(text) / 100 <= text_width(text, bold)
 
 
-def test_an_unknown_theme_is_refused() -> None:
+def test_an_unknown_theme_is_rejected() -> None:
     with pytest.raises(ParameterError, match="theme 'blue' is unknown"):
         svg(Film(9, 9, (), ({},), ("",), "", ""), "blue")

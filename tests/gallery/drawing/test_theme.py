@@ -1,6 +1,6 @@
-"""The colours can be told apart, and texts on them read, by any eye.
+"""The colours can be told apart, and the text on them read, with every kind of colour vision. The laws:
 
-- A light or a dark ink has a contrast of 4.5 on every fill (WCAG 2.2, AA), and the theme chooses it.
+- The ink that the theme chooses has a contrast of at least 4.5 on every fill (WCAG 2.2, AA).
 - Roles that touch each other differ in brightness (contrast 1.5) or in colour (CIELAB distance 25), for normal vision
   and for simulated protanopia, deuteranopia and tritanopia (Machado, Oliveira and Fernandes 2009, severity 1).
 """
@@ -30,7 +30,7 @@ VISIONS = {
         (1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900),
     ),
 }  # fmt: skip
-"""On linear RGB."""
+"""The matrices of the simulations, which act on linear RGB."""
 each_theme = pytest.mark.parametrize("colours", THEMES.values(), ids=list(THEMES))
 
 
@@ -64,33 +64,33 @@ def distance(one: Colour, other: Colour) -> float:
     return float(sum((a - b) ** 2 for a, b in zip(lab(one), lab(other), strict=True)) ** 0.5)
 
 
-def test_distances_are_those_of_cielab() -> None:
+def test_lab_matches_known_cielab_values() -> None:
     assert lab((255, 255, 255)) == pytest.approx((100, 0, 0), abs=0.01)
     assert lab((255, 0, 0)) == pytest.approx((53.24, 80.09, 67.20), abs=0.01)
 
 
 @each_theme
 @pytest.mark.parametrize("role", FILLS)
-def test_a_text_reads_on_every_fill(colours: Theme, role: str) -> None:
+def test_text_is_readable_on_every_fill(colours: Theme, role: str) -> None:
     assert contrast(colours.colours[colours.ink_on(role)], colours.colours[role]) >= 4.5
 
 
 @each_theme
 @pytest.mark.parametrize("role", ["ink", "faint"])
-def test_a_text_reads_on_the_paper(colours: Theme, role: str) -> None:
+def test_text_is_readable_on_the_paper(colours: Theme, role: str) -> None:
     assert contrast(colours.colours[role], colours.colours["paper"]) >= 4.5
 
 
 @each_theme
 @pytest.mark.parametrize("role", ["edge", "guide"])
-def test_lines_are_seen_on_the_paper(colours: Theme, role: str) -> None:
+def test_lines_are_visible_on_the_paper(colours: Theme, role: str) -> None:
     assert contrast(colours.colours[role], colours.colours["paper"]) >= 3
 
 
 @each_theme
 @pytest.mark.parametrize("vision", VISIONS)
 @pytest.mark.parametrize(("one", "other"), NEIGHBOURS)
-def test_neighbours_can_be_told_apart(colours: Theme, vision: str, one: str, other: str) -> None:
+def test_roles_that_touch_can_be_told_apart(colours: Theme, vision: str, one: str, other: str) -> None:
     first, second = (seen(colours.colours[role], vision) for role in (one, other))
     assert contrast(first, second) >= 1.5 or distance(first, second) >= 25
 
@@ -99,6 +99,6 @@ def test_the_themes_have_the_same_roles() -> None:
     assert THEMES["light"].colours.keys() == THEMES["dark"].colours.keys()
 
 
-def test_an_unknown_theme_is_refused() -> None:
+def test_an_unknown_theme_is_rejected() -> None:
     with pytest.raises(ParameterError, match="theme 'drak' is unknown: did you mean 'dark'"):
         theme("drak")

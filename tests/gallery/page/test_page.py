@@ -1,9 +1,9 @@
-"""The gallery's files, without a browser.
+"""The files of the gallery, tested without a browser. The laws:
 
-- Every page is well-formed HTML, and every link and reference in it leads to something.
-- Whatever a text contains, the pages show it and are not changed by it.
-- A film can be had back from its data; the same exhibits give the same bytes.
-- What cannot be a gallery is refused before anything is written.
+- Every page is well-formed HTML, and every link and reference in it has a target.
+- Text of any content is shown as it is, and does not change the structure of a page.
+- A film can be rebuilt from its data, and the same exhibits give the same bytes.
+- Invalid exhibits are rejected before anything is written.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PAGES = sorted(name for name in FILES if name.endswith(".html"))
 
 
 class Page(HTMLParser):
-    """A page's elements and texts; it fails where an element is not closed, or closed out of turn."""
+    """The elements and texts of a page. It fails if an element is not closed, or closed in the wrong order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         names = [name for name, _ in attrs]
-        assert len(names) == len(set(names)), f"an attribute twice: {tag} {names}"
+        assert len(names) == len(set(names)), f"an attribute appears twice: {tag} {names}"
         self.elements.append((tag, {name: value or "" for name, value in attrs}))
         if tag not in VOID:
             self.open.append(tag)
@@ -68,14 +68,14 @@ def read(name: str) -> Page:
 
 
 def received(script: str) -> tuple[str, dict[str, object]]:
-    """Name and data in a film's script."""
+    """The name and the data in the script of a film."""
     found = re.fullmatch(r'receiveFilm\(("[^"]*"), (.*)\);\n', script)
     assert found is not None
     return json.loads(found[1]), json.loads(found[2])
 
 
 def film_of(data: dict[str, object]) -> Film:
-    """The film that gave this data."""
+    """The film from which this data was made."""
     sides = json.loads(json.dumps(data))
     pool = [
         Line(**{**item, "points": tuple(map(tuple, item["points"]))}) if "points" in item else Box(**item)
@@ -103,7 +103,7 @@ def test_a_page_is_well_formed_and_its_identifiers_are_unique(name: str) -> None
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_link_leads_to_something(name: str, tmp_path: Path) -> None:
+def test_every_link_has_a_target(name: str, tmp_path: Path) -> None:
     write_gallery(EXHIBITS, tmp_path, PICTURES)
     for picture in PICTURES["slanted"]:
         (tmp_path / picture).parent.mkdir(exist_ok=True)
@@ -122,7 +122,7 @@ def test_every_link_leads_to_something(name: str, tmp_path: Path) -> None:
             assert parts.fragment in read(target.resolve().relative_to(tmp_path.resolve()).as_posix()).values("id")
 
 
-def test_every_scene_is_reached_from_the_index_and_by_next_and_previous() -> None:
+def test_the_index_and_the_next_and_previous_links_reach_every_scene() -> None:
     links = [link for link in read("index.html").values("href") if link.startswith("scenes/")]
     assert sorted(links) == [name for name in PAGES if name != "index.html"]
     order = [link.removeprefix("scenes/") for link in links]
@@ -133,13 +133,12 @@ def test_every_scene_is_reached_from_the_index_and_by_next_and_previous() -> Non
         assert turns.get("next") == (order[number + 1] if number + 1 < len(order) else None)
 
 
-def test_hostile_texts_are_shown_and_do_nothing() -> None:
+def test_hostile_text_is_shown_and_has_no_effect() -> None:
     for name in ("index.html", "scenes/hostile.html"):
         page = read(name)
         assert [tag for tag, _ in page.elements].count("script") == 1
-        assert (
-            "".join(page.texts).count(HOSTILE) >= 6
-        )  # group, title, text, call, command and both halves of a parameter
+        # group, title, text, call, command, and the name and the value of a parameter
+        assert "".join(page.texts).count(HOSTILE) >= 6
     name, data = received(FILES["assets/films/hostile.js"])
     assert (name, data["title"]) == ("hostile", HOSTILE)
     assert FILES["assets/films/hostile.js"].isascii()
@@ -153,7 +152,7 @@ def test_any_title_stays_text(title: str) -> None:
 
 
 @pytest.mark.parametrize("shown", EXHIBITS, ids=lambda shown: shown.name)
-def test_a_film_can_be_had_back_from_its_script(shown: Exhibit) -> None:
+def test_a_film_can_be_rebuilt_from_its_script(shown: Exhibit) -> None:
     name, data = received(FILES[f"assets/films/{shown.name}.js"])
     assert (name, film_of(data)) == (shown.name, shown.film)
 
@@ -169,7 +168,7 @@ def boxes() -> st.SearchStrategy[Box]:
 
 
 @given(st.data())
-def test_any_film_can_be_had_back_from_its_data(data: st.DataObject) -> None:
+def test_any_film_can_be_rebuilt_from_its_data(data: st.DataObject) -> None:
     points = st.tuples(st.floats(-1e4, 1e4), st.floats(-1e4, 1e4))
     lines = st.builds(Line, st.lists(points, min_size=1).map(tuple), width=st.floats(0, 9))
     items = data.draw(st.lists(st.none() | boxes() | lines, max_size=5))
@@ -181,7 +180,7 @@ def test_any_film_can_be_had_back_from_its_data(data: st.DataObject) -> None:
     assert film_of(film_data(film)) == film
 
 
-def test_data_has_every_item_once_and_no_defaults() -> None:
+def test_film_data_has_each_item_once_and_no_defaults() -> None:
     film = window_film(8)
     data = film_data(film)
     every = {*film.items, *(item for changes in film.frames for item in changes.values())} - {None}
@@ -198,7 +197,7 @@ def test_the_same_exhibits_give_the_same_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes()
 
 
-def test_other_files_stay_and_the_index_is_written_last(tmp_path: Path) -> None:
+def test_other_files_are_kept_and_the_index_is_written_last(tmp_path: Path) -> None:
     (tmp_path / "scenes").mkdir()
     (tmp_path / "scenes" / "mine.txt").write_text("mine")
     paths = write_gallery(EXHIBITS, str(tmp_path))
@@ -220,7 +219,7 @@ def test_every_role_of_the_themes_is_a_property() -> None:
     assert "  --input: light-dark(#0072b2, #0072b2);" in FILES["assets/colours.css"]
 
 
-def test_wide_films_take_the_room_of_two_cards() -> None:
+def test_wide_films_take_the_space_of_two_cards() -> None:
     cards = [attributes["class"] for tag, attributes in read("index.html").elements if tag == "article"]
     assert cards.count("card") == len(EXHIBITS)
     wide = exhibit("wide", "g", "t", window_film(18))
@@ -228,33 +227,37 @@ def test_wide_films_take_the_room_of_two_cards() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "a b", "ä", "a\n", 'a"b'])
-def test_names_that_are_no_file_names_are_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match=r"cannot name a file: use letters, digits, and \. _ - after the first"):
+def test_names_that_cannot_be_file_names_are_rejected(name: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        ParameterError, match=r"cannot be a file name: start with a letter or digit, and use only letters"
+    ):
         write_gallery([exhibit(name, "g", "t", window_film(3))], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_name_takes_an_identifier_of_the_page() -> None:
+def test_no_name_clashes_with_an_identifier_of_the_page() -> None:
     names = ("search", "said", "group-0", "group-0-title", "title", "title-search", "scene", "scene-search")
     index = Page(gallery_files([exhibit(name, "g", "t", window_film(3)) for name in names], {})["index.html"])
     identifiers = index.values("id")
     assert len(identifiers) == len(set(identifiers))
 
 
-def test_names_that_a_disk_may_not_tell_apart_are_refused() -> None:
-    with pytest.raises(ParameterError, match="exhibit 'Same' appears twice: give each its own name"):
+def test_names_that_differ_only_in_case_are_rejected() -> None:
+    with pytest.raises(
+        ParameterError, match="two exhibits have the name 'Same': give each a name that differs in more"
+    ):
         gallery_files([exhibit(name, "g", "t", window_film(3)) for name in ("same", "Same")], {})
 
 
-def test_films_without_a_caption_for_each_frame_are_refused() -> None:
+def test_films_without_one_caption_per_frame_are_rejected() -> None:
     empty = Film(9, 9, (), (), (), "", "")
     short = Film(9, 9, (), ({}, {}), ("one",), "", "")
-    for film, counts in ((empty, "0 frames and 0 captions"), (short, "2 frames and 1 captions")):
-        with pytest.raises(ParameterError, match=f"has {counts}: needs at least one frame, and one caption a frame"):
+    for film, counts in ((empty, "0 frames and 0 captions"), (short, "2 frames and 1 caption")):
+        with pytest.raises(ParameterError, match=f"has {counts}: give at least one frame, and one caption per frame"):
             gallery_files([exhibit("film", "g", "t", film)], {})
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConvarithError, match=r"cannot make the folder .*: "):
         write_gallery(EXHIBITS, tmp_path / "file")

@@ -1,9 +1,9 @@
-"""The gallery in a real browser, from disk.
+"""The gallery in a real browser, opened from disk. The laws:
 
-- Nothing is asked of a network, and no error is reported: of every page that any test opens.
-- Each frame shows exactly the items of the film, by whatever way it was reached: played, stepped, sought, linked.
-- Buttons, slider and keys play, pause and step; speed, loop and theme are settings that are remembered.
-- Every control has a name, every text enough contrast, and nothing moves by itself for those who asked for that.
+- No page that any test opens uses the network or reports an error.
+- Each frame shows exactly the items of the film, however it was reached: by playing, stepping, seeking or a link.
+- Buttons, slider and keys play, pause and step; the settings (speed, loop and theme) are remembered.
+- Every control has a name, all text has enough contrast, and nothing moves by itself if the user prefers less motion.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ OPTIONS = (
 FILMS = {exhibit.name: exhibit.film for exhibit in EXHIBITS}
 NAME = "no_padding_no_strides"
 STEP = 600
-"""Milliseconds that a step is seen at speed 1; the last one less than four of them."""
+"""Milliseconds that a step is shown at speed 1. The last step is shown for less than four times as long."""
 
 Page = Any
-"""A page of playwright, which need not be installed."""
+"""A playwright page; typed as Any because playwright is optional."""
 Open = Callable[..., Page]
 
 
@@ -55,13 +55,13 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def reported() -> list[str]:
-    """What a page reports and asks for that it should not; a test that expects some takes it away."""
+    """The errors that pages report, and their network requests. Must be empty at the end of each test."""
     return []
 
 
 @pytest.fixture
 def open_page(browser: Any, folder: Path, reported: list[str]) -> Iterator[Open]:
-    """Opens a page of the gallery with its film drawn and its clock stopped."""
+    """A function that opens a page of the gallery, waits for its film to be drawn, and stops its clock."""
     contexts = []
 
     def open_page(path: str = f"scenes/{NAME}.html#frame=1", script: str = "", **options: Any) -> Page:
@@ -86,7 +86,7 @@ def open_page(browser: Any, folder: Path, reported: list[str]) -> Iterator[Open]
 
 
 def step(page: Page) -> int:
-    """The step that counter and slider agree on."""
+    """The current step; counter and slider must agree on it."""
     found = re.fullmatch(r"step (\d+) of \d+", page.locator(".counter").first.text_content())
     assert found is not None
     slider = page.get_by_role("slider").first
@@ -106,12 +106,12 @@ def press(page: Page, *keys: str) -> None:
 
 
 def wait_for_step(page: Page, number: int, most: int = 20) -> None:
-    """Let time pass until this step is seen."""
+    """Let time pass until this step is shown."""
     for _ in range(most):
         if step(page) == number:
             return
         page.clock.run_for(STEP)
-    raise AssertionError(f"step {number} did not come")
+    raise AssertionError(f"step {number} was not reached")
 
 
 # ---- what is drawn
@@ -119,7 +119,7 @@ def wait_for_step(page: Page, number: int, most: int = 20) -> None:
 
 @pytest.mark.parametrize("name", sorted(FILMS))
 def test_every_frame_shows_the_items_of_the_film(open_page: Open, name: str) -> None:
-    """The oracle is Film.shown, in Python: fill, outline, hatching and texts of every box, and every line."""
+    """The oracle is Film.shown in Python; compared are fill, outline, hatching and text of each box, and each line."""
     film = FILMS[name]
     page = open_page(f"scenes/{name}.html#frame=1", color_scheme="light")
     colours = {role: "rgb({}, {}, {})".format(*colour) for role, colour in THEMES["light"].colours.items()}
@@ -158,7 +158,7 @@ def assert_shape(item: Box, shapes: list[tuple[str, str]], colours: dict[str, st
     assert item.edge is None or shapes[-1 if item.heavy else 0][1] == colours[item.edge]
 
 
-def test_every_way_to_a_frame_shows_the_same(open_page: Open) -> None:
+def test_a_frame_looks_the_same_however_it_is_reached(open_page: Open) -> None:
     page = open_page(f"scenes/{NAME}.html")
     count = len(FILMS[NAME].frames)
     played = []
@@ -178,7 +178,7 @@ def test_every_way_to_a_frame_shows_the_same(open_page: Open) -> None:
         assert drawing(open_page(f"scenes/{NAME}.html#frame={number}")) == played[number - 1]
 
 
-def test_boxes_stay_in_the_picture(open_page: Open) -> None:
+def test_text_stays_in_the_picture(open_page: Open) -> None:
     page = open_page("scenes/slanted.html#frame=2")
     frame = page.locator(".stage svg").bounding_box()
     scale = frame["width"] / FILMS["slanted"].width
@@ -189,8 +189,8 @@ def test_boxes_stay_in_the_picture(open_page: Open) -> None:
         assert place["x"] + place["width"] <= frame["x"] + frame["width"] + 1
 
 
-def test_texts_shrink_to_fit_their_box(open_page: Open) -> None:
-    """The browser's own measure of each text against the width of its box."""
+def test_text_shrinks_to_fit_its_box(open_page: Open) -> None:
+    """Compares the width of each text, as the browser measures it, with the width of its box."""
     page = open_page("scenes/slanted.html#frame=4")
     widths = page.evaluate(
         """() => [...document.querySelectorAll(".stage svg > g:first-child > g")].map((slot) =>
@@ -216,7 +216,7 @@ def test_a_scene_plays_by_itself_and_pauses(open_page: Open) -> None:
     wait_for_step(page, 4, most=2)
 
 
-def test_it_stands_still_for_those_who_asked_for_less_motion(open_page: Open) -> None:
+def test_a_scene_does_not_play_by_itself_if_the_user_prefers_less_motion(open_page: Open) -> None:
     page = open_page(f"scenes/{NAME}.html", reduced_motion="reduce")
     page.clock.run_for(10 * STEP)
     assert step(page) == 1
@@ -224,12 +224,12 @@ def test_it_stands_still_for_those_who_asked_for_less_motion(open_page: Open) ->
     wait_for_step(page, 2, most=2)
 
 
-def test_it_begins_again_after_the_last_step_only_where_it_loops(open_page: Open) -> None:
+def test_a_film_starts_again_only_if_it_loops(open_page: Open) -> None:
     page = open_page("scenes/slanted.html#frame=3")
     press(page, "Space")
     wait_for_step(page, 4, most=2)
     page.clock.run_for(STEP)
-    assert step(page) == 4  # the last step is seen longer
+    assert step(page) == 4  # the last step is shown longer
     wait_for_step(page, 1, most=4)
     page.get_by_label("Loop").uncheck()
     wait_for_step(page, 4)
@@ -241,7 +241,7 @@ def test_it_begins_again_after_the_last_step_only_where_it_loops(open_page: Open
 
 
 @pytest.mark.parametrize(("speed", "duration", "expected"), [("0.25", 4 * STEP, 2), ("1", 4 * STEP, 5), ("4", STEP, 5)])
-def test_speed_is_how_many_steps_there_are_in_a_time(open_page: Open, speed: str, duration: int, expected: int) -> None:
+def test_speed_sets_the_number_of_steps_per_time(open_page: Open, speed: str, duration: int, expected: int) -> None:
     page = open_page()
     page.get_by_label("Speed").select_option(speed)
     page.get_by_role("button", name="Play").click()
@@ -249,7 +249,7 @@ def test_speed_is_how_many_steps_there_are_in_a_time(open_page: Open, speed: str
     assert step(page) == expected
 
 
-def test_buttons_step_and_stop_at_both_ends(open_page: Open) -> None:
+def test_buttons_step_and_stop_at_the_ends(open_page: Open) -> None:
     page = open_page()
     back, forward = (page.get_by_role("button", name=name) for name in ("Step back", "Step forward"))
     back.click()
@@ -264,7 +264,7 @@ def test_buttons_step_and_stop_at_both_ends(open_page: Open) -> None:
     assert step(page) == 9
 
 
-def test_keys_play_step_and_go_to_both_ends(open_page: Open) -> None:
+def test_keys_play_step_and_go_to_the_ends(open_page: Open) -> None:
     page = open_page()
     for key, number in (("ArrowRight", 2), ("ArrowRight", 3), ("ArrowLeft", 2), ("End", 9), ("Home", 1)):
         press(page, key)
@@ -278,11 +278,11 @@ def test_keys_play_step_and_go_to_both_ends(open_page: Open) -> None:
     assert step(page) == 2
 
 
-def test_controls_keep_their_own_keys(open_page: Open) -> None:
+def test_focused_controls_keep_their_own_keys(open_page: Open) -> None:
     page = open_page()
     page.get_by_role("button", name="Step forward").focus()
     press(page, "Space")
-    assert step(page) == 2  # pressed, not played
+    assert step(page) == 2  # the button was pressed, the film not played
     page.clock.run_for(10 * STEP)
     assert step(page) == 2
     page.get_by_role("slider").focus()
@@ -302,7 +302,7 @@ def test_a_click_on_the_picture_plays(open_page: Open) -> None:
     assert step(page) == 3
 
 
-def test_one_step_has_nothing_to_play(open_page: Open) -> None:
+def test_controls_are_disabled_for_a_single_step(open_page: Open) -> None:
     page = open_page("scenes/still.html")
     assert step(page) == 1
     for control in (*page.locator(".controls button").all(), page.get_by_role("slider")):
@@ -315,13 +315,13 @@ def test_one_step_has_nothing_to_play(open_page: Open) -> None:
 
 
 @pytest.mark.parametrize(("link", "number"), [("#frame=3", 3), ("#frame=99", 9), ("#frame=0", 1)])
-def test_a_link_leads_to_a_frame(open_page: Open, link: str, number: int) -> None:
+def test_a_link_opens_its_frame(open_page: Open, link: str, number: int) -> None:
     page = open_page(f"scenes/{NAME}.html{link}")
     page.clock.run_for(10 * STEP)
     assert step(page) == number
 
 
-def test_the_address_tells_the_frame(open_page: Open) -> None:
+def test_the_url_contains_the_frame(open_page: Open) -> None:
     page = open_page()
     press(page, "ArrowRight", "ArrowRight")
     assert page.url.endswith(".html#frame=3")
@@ -332,7 +332,7 @@ def test_the_address_tells_the_frame(open_page: Open) -> None:
 # ---- the index
 
 
-def test_a_film_is_loaded_when_it_is_about_to_be_seen(open_page: Open) -> None:
+def test_a_film_is_loaded_when_it_is_about_to_scroll_into_view(open_page: Open) -> None:
     page = open_page("index.html", viewport={"width": 390, "height": 700})
     assert 0 < page.locator(".stage svg").count() < len(EXHIBITS)
     for card in page.locator(".card").all():
@@ -341,7 +341,7 @@ def test_a_film_is_loaded_when_it_is_about_to_be_seen(open_page: Open) -> None:
     assert page.locator(".stage svg").count() == len(EXHIBITS)
 
 
-def test_cards_stand_in_the_middle_and_play_alone_or_together(open_page: Open) -> None:
+def test_cards_start_in_the_middle_and_play_alone_or_together(open_page: Open) -> None:
     page = open_page("index.html")
     counter = page.locator(".counter")
     page.wait_for_function("document.querySelectorAll('.stage svg').length >= 2")
@@ -359,7 +359,7 @@ def test_cards_stand_in_the_middle_and_play_alone_or_together(open_page: Open) -
     assert counter.all_text_contents() == seen
 
 
-def test_keys_go_to_the_card_that_has_the_focus(open_page: Open) -> None:
+def test_keys_control_the_card_that_has_the_focus(open_page: Open) -> None:
     page = open_page("index.html")
     page.wait_for_function("document.querySelectorAll('.stage svg').length >= 2")
     page.get_by_role("slider").nth(1).focus()
@@ -367,7 +367,7 @@ def test_keys_go_to_the_card_that_has_the_focus(open_page: Open) -> None:
     assert page.locator(".counter").all_text_contents()[:2] == ["step 5 of 9", "step 3 of 4"]
 
 
-def test_search_leaves_the_cards_with_all_words(open_page: Open) -> None:
+def test_search_shows_the_cards_that_contain_all_words(open_page: Open) -> None:
     page = open_page("index.html")
     field = page.get_by_role("searchbox", name="Search the scenes")
     field.fill("LARGER  map")
@@ -375,7 +375,7 @@ def test_search_leaves_the_cards_with_all_words(open_page: Open) -> None:
     assert page.locator(".group:visible").count() == 1
     assert page.locator("#found").text_content() == "1 of 5 scenes"
     field.fill("no such scene")
-    assert page.get_by_text("No scene has all of these words.").is_visible()
+    assert page.get_by_text("No scene contains all of these words.").is_visible()
     field.fill("")
     assert page.locator(".card:visible").count() == len(EXHIBITS)
     assert page.locator("#found").text_content() == "5 scenes"
@@ -390,14 +390,14 @@ def test_a_card_shows_its_parameters_and_code(open_page: Open) -> None:
     assert card.get_by_role("row", name="stride 1").is_visible()
 
 
-def test_copy_gives_the_exact_text(open_page: Open) -> None:
+def test_copy_copies_the_exact_text(open_page: Open) -> None:
     page = open_page("scenes/hostile.html#frame=1", permissions=["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copy the command").click()
     page.get_by_text("Copied").first.wait_for(state="attached")
     assert page.evaluate("navigator.clipboard.readText()") == EXHIBITS[-1].command
 
 
-def test_code_is_selected_where_copying_is_not_allowed(open_page: Open) -> None:
+def test_code_is_selected_if_copying_is_not_allowed(open_page: Open) -> None:
     page = open_page(script="navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")
     page.get_by_role("button", name="Copy the code").click()
     page.wait_for_function("document.getElementById('said').textContent === 'Selected'")
@@ -433,7 +433,7 @@ def test_theme_changes_page_and_picture_and_is_remembered(open_page: Open) -> No
     assert paper() == expected("light")
 
 
-def test_speed_and_loop_are_remembered_from_page_to_page(open_page: Open, folder: Path) -> None:
+def test_speed_and_loop_are_remembered_across_pages(open_page: Open, folder: Path) -> None:
     page = open_page()
     page.get_by_label("Speed").select_option("2")
     page.get_by_label("Loop").uncheck()
@@ -442,7 +442,7 @@ def test_speed_and_loop_are_remembered_from_page_to_page(open_page: Open, folder
     assert not page.get_by_label("Loop").is_checked()
 
 
-def test_without_storage_everything_works_but_memory(open_page: Open) -> None:
+def test_without_storage_settings_work_but_are_not_remembered(open_page: Open) -> None:
     page = open_page(
         script="Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('denied'); } })"
     )
@@ -452,7 +452,7 @@ def test_without_storage_everything_works_but_memory(open_page: Open) -> None:
     assert step(page) == 2
 
 
-def test_a_remembered_value_that_is_none_is_the_default(open_page: Open) -> None:
+def test_an_invalid_remembered_value_becomes_the_default(open_page: Open) -> None:
     page = open_page(
         script="localStorage.setItem('convarith-speed', 'fast'); localStorage.setItem('convarith-theme', '')"
     )
@@ -461,12 +461,12 @@ def test_a_remembered_value_that_is_none_is_the_default(open_page: Open) -> None
     wait_for_step(page, 2, most=2)
 
 
-# ---- for everyone
+# ---- accessibility
 
 
 @pytest.mark.parametrize("path", ["index.html", "scenes/slanted.html#frame=1"])
 def test_every_control_and_picture_has_a_name(open_page: Open, path: str) -> None:
-    """The names are those that the browser tells assistive technology."""
+    """The names are those that the browser reports to assistive technology."""
     page = open_page(path)
     for summary in page.locator("summary").all():
         summary.click()
@@ -485,7 +485,7 @@ def test_every_control_and_picture_has_a_name(open_page: Open, path: str) -> Non
     assert FILMS["slanted"].alt in found["image"]
 
 
-def test_captions_are_read_out_while_stepping_and_not_while_playing(open_page: Open) -> None:
+def test_captions_are_announced_while_stepping_but_not_while_playing(open_page: Open) -> None:
     page = open_page()
     caption = page.locator(".caption")
     press(page, "ArrowRight")
@@ -496,7 +496,7 @@ def test_captions_are_read_out_while_stepping_and_not_while_playing(open_page: O
     assert caption.get_attribute("aria-live") == "polite"
 
 
-def test_the_focus_is_seen(open_page: Open) -> None:
+def test_the_focus_is_visible(open_page: Open) -> None:
     page = open_page()
     seen = set()
     for _ in range(9):
@@ -532,8 +532,8 @@ CONTRASTS = """() => {
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["index.html", f"scenes/{NAME}.html#frame=1"])
-def test_every_text_has_contrast(open_page: Open, path: str, theme: str) -> None:
-    """WCAG 2.2, level AA: 4.5 for text of any size."""
+def test_all_text_has_enough_contrast(open_page: Open, path: str, theme: str) -> None:
+    """WCAG 2.2, level AA: 4.5 is enough for text of every size."""
     page = open_page(path, color_scheme=theme)
     for summary in page.locator("summary").all():
         summary.click()
@@ -551,7 +551,7 @@ def test_nothing_is_wider_than_the_window(open_page: Open, path: str, width: int
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_without_script_the_words_are_there(open_page: Open, browser: Any, folder: Path) -> None:
+def test_without_scripts_the_text_is_there(open_page: Open, browser: Any, folder: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{folder.as_uri()}/scenes/{NAME}.html")
@@ -560,7 +560,7 @@ def test_without_script_the_words_are_there(open_page: Open, browser: Any, folde
     context.close()
 
 
-def test_a_missing_film_is_said_in_its_place(
+def test_a_missing_film_is_reported_in_its_place(
     open_page: Open, browser: Any, tmp_path: Path, reported: list[str]
 ) -> None:
     write_gallery(EXHIBITS[:2], tmp_path)
@@ -569,5 +569,5 @@ def test_a_missing_film_is_said_in_its_place(
     page.on("pageerror", lambda error: reported.append(str(error)))
     page.goto(f"{tmp_path.as_uri()}/index.html")
     page.wait_for_selector(".stage svg")
-    page.get_by_text("assets/films/slanted.js is missing").wait_for()
+    page.get_by_text("Cannot load assets/films/slanted.js.").wait_for()
     page.close()

@@ -1,13 +1,13 @@
-// The films of a gallery page: drawn as SVG, played and stepped. No library, and nothing from a network.
+// Draws the films of a gallery page as SVG, plays them and steps through them. It uses no library and no network.
 "use strict";
 
 (() => {
-  const STEP = 600; // milliseconds a frame is seen at speed 1
-  const HOLD = 2000; // and the last frame
-  const HATCH = 6; // points between two diagonals
+  const STEP = 600; // milliseconds that a frame is shown at speed 1
+  const HOLD = 2000; // the same for the last frame
+  const HATCH = 6; // points between two diagonal lines
   const WORDS_APART = /\s+/;
 
-  // ---- settings: of the page, not of a film; remembered where the browser lets a page from disk do so
+  // ---- settings: they apply to the whole page, and are remembered if the browser allows it for pages from disk
 
   const settings = { theme: "auto", speed: "1", loop: "true" };
 
@@ -15,7 +15,7 @@
     try {
       settings[name] = localStorage.getItem(`convarith-${name}`) ?? settings[name];
     } catch {
-      break; // no storage: the defaults hold
+      break; // no storage: use the defaults
     }
   }
 
@@ -24,7 +24,7 @@
     try {
       localStorage.setItem(`convarith-${name}`, value);
     } catch {
-      // no storage: the setting holds until the page is left
+      // no storage: the setting lasts until the page is closed
     }
     if (name === "theme") showTheme();
   }
@@ -42,7 +42,7 @@
     control.addEventListener("change", () => set(name, isBox ? String(control.checked) : control.value));
   }
 
-  // ---- films: one script each, which calls receiveFilm
+  // ---- loading: the data of each film is a script that calls receiveFilm
 
   const waiting = new Map();
 
@@ -53,12 +53,12 @@
       waiting.set(name, resolve);
       const script = document.createElement("script");
       script.src = source;
-      script.onerror = () => reject(new Error(`${source} is missing`));
+      script.onerror = () => reject(new Error(`Cannot load ${source}.`));
       document.head.append(script);
     });
   }
 
-  // ---- drawing: boxes and lines become nodes; colours are roles, so that a theme changes them without drawing again
+  // ---- drawing: boxes and lines become SVG nodes; colours are CSS variables, so a new theme needs no redrawing
 
   const measure = document.createElement("canvas").getContext("2d");
 
@@ -73,7 +73,7 @@
   const role = (name) => `var(--${name})`;
   const path = (points) => `M${points.map((point) => point.map((value) => +value.toFixed(2)).join(" ")).join("L")}`;
 
-  /** The outline of a box, moved inwards. */
+  /** The outline of a box, moved inwards by `inset`. */
   function outline({ x, y, width, height, slant }, inset) {
     const across = (inset * Math.hypot(slant, height)) / height;
     const low = x + (slant * inset) / height;
@@ -98,7 +98,7 @@
     return lines;
   }
 
-  /** Draws boxes; `shape` has the measures that films share with their other drawings. */
+  /** A function that draws boxes. `shape` has the measures that all ways of drawing a film share. */
   const drawerOfBoxes = (shape, family) => (box) => {
     const { x, y, width, height, slant, fill, size, text, note } = box;
     const edge = box.edge ?? (box.heavy ? "edge" : null);
@@ -116,7 +116,7 @@
       stroked((shape.heavy - outside) / 2, role(edge), shape.heavy + outside, "none");
     }
 
-    /** One line of text, as large as fits; its capitals' middle is `middle(size)`. */
+    /** Adds one line of text, as large as fits. `middle(size)` is the vertical middle of its capitals. */
     const write = (words, most, isBold, room, middle, align, aside) => {
       const weight = isBold ? 700 : 400;
       measure.font = `${weight} ${most}px ${family}`;
@@ -143,7 +143,7 @@
     if (note) {
       const most = Math.min(size * shape.note, height / 2 / shape.cap_height);
       const middle = (fitting) => y + height - margin - (shape.cap_height * fitting) / 2;
-      const aside = margin + (Math.max(slant, 0) * noteHigh) / 2 / height; // its lower corner is nearest to the side
+      const aside = margin + (Math.max(slant, 0) * noteHigh) / 2 / height; // the lower corner is closest to the slanted side
       write(note, most, false, width - 2 * aside, middle, "right", aside);
     }
     return nodes;
@@ -153,15 +153,15 @@
     return [node("path", { d: path(points), class: "line" }, { stroke: role(colour), strokeWidth: width })];
   }
 
-  /** A film as an SVG element that shows any of its frames. */
+  /** A film as an SVG element that can show each of its frames. */
   class Picture {
     constructor(film, place) {
       this.film = film;
-      this.reached = -1; // no frame yet: `wanted` is what is there before the first
+      this.reached = -1; // no frame yet: `wanted` holds the items before the first one
       this.wanted = [...film.items];
       this.drawn = film.items.map(() => null);
       this.svg = node("svg", { viewBox: `0 0 ${film.width} ${film.height}`, role: "img", "aria-label": film.alt });
-      const layers = [node("g", {}), node("g", {})]; // boxes, and the lines on top of them
+      const layers = [node("g", {}), node("g", {})]; // boxes, and lines on top of them
       this.slots = layers.map((layer) => film.items.map(() => layer.appendChild(node("g", {}))));
       this.svg.append(...layers);
       place.replaceChildren(this.svg);
@@ -195,7 +195,7 @@
   class Player {
     constructor(figure) {
       this.figure = figure;
-      this.linked = "linked" in figure.dataset; // the address tells the frame
+      this.linked = "linked" in figure.dataset; // the URL contains the frame
       const part = (name) => figure.querySelector(`.${name}`);
       this.button = part("play");
       this.scrub = part("scrub");
@@ -211,11 +211,11 @@
       this.scrub.addEventListener("input", () => this.rest(this.scrub.valueAsNumber - 1));
       part("stage").addEventListener("click", () => {
         this.toggle();
-        this.button.focus({ preventScroll: true }); // the keys follow the pointer
+        this.button.focus({ preventScroll: true }); // so that the keys now control this film
       });
     }
 
-    /** Fetch and draw the film, once; cards begin in the middle, where there is most to see. */
+    /** Load and draw the film, once. Cards start in the middle of the film, where there is most to see. */
     load() {
       this.loaded ??= this.open();
       return this.loaded;
@@ -245,7 +245,7 @@
       this.caption.textContent = this.picture.film.captions[this.frame];
     }
 
-    /** Stop at a frame, and tell it. */
+    /** Stop at a frame, announce its caption and put it into the URL. */
     rest(frame) {
       if (!this.picture) return;
       this.pause();
@@ -255,7 +255,7 @@
         try {
           history.replaceState(null, "", `#frame=${this.frame + 1}`);
         } catch {
-          // too many in a short time: the last one is not worth an error
+          // browsers limit how often the URL may change: a skipped update does no harm
         }
       }
     }
@@ -306,7 +306,7 @@
 
   // ---- the page
 
-  /** Keys of a player, where the control that has the focus does not need them itself. */
+  /** Handle the keys of a player, unless the focused control needs them itself. */
   function press(event, player) {
     const { altKey, ctrlKey, metaKey, shiftKey, target } = event;
     if (altKey || ctrlKey || metaKey || shiftKey || target.closest("select, input:not(.scrub)")) return;
@@ -328,7 +328,7 @@
     try {
       await navigator.clipboard.writeText(code.textContent);
     } catch {
-      getSelection().selectAllChildren(code); // not allowed: the reader's own copy key does it
+      getSelection().selectAllChildren(code); // copying is not allowed: select the text, so that the user can copy it
       document.getElementById("said").textContent = "Selected";
       return;
     }
@@ -358,7 +358,7 @@
     const linked = only?.linked ? only : null;
     let playsAll = false;
 
-    // A film is fetched when it is about to be seen, and stops when it is not seen any more.
+    // A film is loaded when it is about to scroll into view, and paused when it has left it.
     const see = async (player, isSeen) => {
       if (isSeen) inView.add(player);
       else inView.delete(player);
@@ -390,7 +390,7 @@
     });
     const field = document.getElementById("search");
     field?.addEventListener("input", () => search(field.value));
-    if (field?.value) search(field.value); // a browser that comes back fills it in
+    if (field?.value) search(field.value); // browsers restore the text of the field when the user navigates back
   }
 
   showTheme();
