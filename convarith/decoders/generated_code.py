@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from textwrap import indent
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,7 @@ from convarith.errors import ParameterError
 from convarith.layers.base import Layer
 from convarith.layers.convolution import Conv
 from convarith.layers.elementwise import Elementwise
-from convarith.layers.merging import Add, Concat, Multiply
-from convarith.layers.padding import Pad
-from convarith.layers.recorded import Opaque
-from convarith.layers.resampling import PixelShuffle, ZeroInsert
-from convarith.layers.reshaping import Narrow, Permute
+from convarith.layers.resampling import PixelShuffle
 from convarith.networks.network import INPUT, Node
 from convarith.sizes.letters import AxisSize
 from convarith.sizes.rules import AxisRule, FloorRule, with_constant
@@ -53,49 +49,53 @@ def icnr_(layers: nn.Sequential) -> None:
                 if conv.bias is not None:
                     conv.bias.copy_(conv.bias[::times].repeat_interleave(times))
 '''
-PERMUTE = '''
-class Permute(nn.Module):
-    """The axes in another order."""
+HELPERS = {
+    "crop": (CROP, {"Tensor"}),
+    "unpool": (UNPOOL, {"Tensor", "Sequence", "prod"}),
+    "icnr_": (ICNR, {"torch"}),
+}
+"""Functions of generated code: their source, and what it imports."""
 
-    def __init__(self, *dims: int) -> None:
-        super().__init__()
-        self.dims = dims
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x.permute(self.dims)
-'''
-NARROW = '''
-class Narrow(nn.Module):
-    """A part of the channels."""
+@dataclass
+class Needs:
+    """What generated code must define or import beside its classes.
 
-    def __init__(self, start: int, length: int) -> None:
-        super().__init__()
-        self.start, self.length = start, length
+    Attributes:
+        helpers: functions and modules by name, with their source.
+        imports: the names 'Sequence', 'prod', 'torch', 'F' and 'Tensor', those that are used.
+    """
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x.narrow(1, self.start, self.length)
-'''
-ZERO_INSERT = '''
-class ZeroInsert(nn.Module):
-    """Bed of nails: each value at the first corner of a block of zeros."""
+    helpers: dict[str, str] = field(default_factory=dict)
+    imports: set[str] = field(default_factory=set)
 
-    def __init__(self, *stride: int) -> None:
-        super().__init__()
-        self.stride = stride
+    def helper(self, name: str) -> None:
+        """Add one of the functions above, with what it imports itself."""
+        self.helpers[name], imports = HELPERS[name]
+        self.imports |= imports
 
-    def forward(self, x: Tensor) -> Tensor:
-        nails = x.new_zeros(*x.shape[:2], *(size * step for size, step in zip(x.shape[2:], self.stride)))
-        nails[(..., *(slice(None, None, step) for step in self.stride))] = x
-        return nails
-'''
-HELPERS = {"crop": CROP, "unpool": UNPOOL, "icnr_": ICNR, "Permute": PERMUTE, "Narrow": NARROW,
-           "ZeroInsert": ZERO_INSERT}  # fmt: skip
+    def layer(self, layer: Layer) -> None:
+        """Add the module of a layer that torch.nn does not have."""
+        if layer.torch_module:
+            self.helpers[layer.torch_name] = layer.torch_module
+            self.imports.add("Tensor")
+
+    @property
+    def text(self) -> str:
+        """The import statements."""
+        standard = {"Sequence": "from collections.abc import Sequence", "prod": "from math import prod"}
+        torch = {"torch": "import torch", "F": "import torch.nn.functional as F"}
+        first = [line for name, line in standard.items() if name in self.imports]
+        second = [line for name, line in torch.items() if name in self.imports]
+        second.append(f"from torch import {'Tensor, ' if 'Tensor' in self.imports else ''}nn")
+        return "\n\n".join("\n".join(lines) for lines in (first, second) if lines) + "\n"
 
 
 @dataclass
 class Body:
     """A module in the making: blocks of layers, and the statements of its forward."""
 
+    needs: Needs
     blocks: list[list[str]] = field(default_factory=list)
     shuffled: list[bool] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
@@ -113,9 +113,10 @@ class Body:
         self.shuffled[-1] |= shuffles
         self.is_open = target == "x"
 
-    def say(self, statement: str) -> None:
-        """Append a statement of its own."""
+    def say(self, statement: str, *imports: str) -> None:
+        """Append a statement of its own, with the names it needs imported."""
         self.statements.append(statement)
+        self.needs.imports.update(imports)
         self.is_open = False
 
     @property
@@ -127,28 +128,29 @@ class Body:
 def module_code(decoder: Decoder, autoencoder: bool) -> str:
     """The code of a decoder, see `Decoder.code`."""
     shape = _times(decoder.input_shape)
-    inside = _decoder_body(decoder)
+    needs = Needs()
+    inside = _decoder_body(decoder, needs)
     pools = [step for step in reversed(decoder.steps) if step.way.fit == "unpool"]
     maps = [step for step in reversed(decoder.steps) if step.skip is not None]
-    needs = not decoder.stands_alone
+    follows = not decoder.stands_alone
     arguments = ["latent: Tensor"]
-    arguments += ["size: Sequence[int]"] if needs else []
+    arguments += ["size: Sequence[int]"] if follows else []
     arguments += ["indices: Sequence[Tensor]"] if pools else []
     arguments += ["maps: Sequence[Tensor]"] if maps else []
+    if len(arguments) > 1:
+        needs.imports |= {"Sequence", "Tensor"}
     what = f"From {_times(decoder.latent_shape)} to {shape}"
-    classes = []
-    if autoencoder or pools or maps:
-        classes.append(_encoder_class(decoder, pools, maps))
-    classes.append(_class("Decoder", what + _more(decoder), inside, arguments, _letters(decoder) if needs else ""))
-    if autoencoder or pools or maps:
-        classes.append(_autoencoder_class(needs, bool(pools), bool(maps)))
-    text = "\n".join(classes)
-    used = [name for name in HELPERS if f"{name}(" in text]
-    text = "\n\n\n".join(piece.strip() for piece in (*(HELPERS[name] for name in used), *classes))
-    title = "The autoencoder whose decoder" if autoencoder or pools or maps else "The decoder that"
-    verb = "mirrors an encoder of" if "that" in title else "mirrors its encoder of"
-    imports = _imports(text)
-    return f'"""{title} {verb} {shape}: every intermediate shape comes back."""\n\n{imports}\n\n{text}\n'
+    whole = bool(autoencoder or pools or maps)
+    classes = [_encoder_class(decoder, pools, maps, needs)] if whole else []
+    classes.append(_class("Decoder", what + _more(decoder), inside, arguments, _letters(decoder) if follows else ""))
+    if whole:
+        needs.imports.add("Tensor")
+        classes.append(_autoencoder_class(follows, bool(pools), bool(maps)))
+    functions = [needs.helpers[name] for name in HELPERS if name in needs.helpers]
+    modules = [source for name, source in needs.helpers.items() if name not in HELPERS]
+    text = "\n\n\n".join(piece.strip() for piece in (*functions, *modules, *classes))
+    title = "The autoencoder whose decoder mirrors its" if whole else "The decoder that mirrors an"
+    return f'"""{title} encoder of {shape}: every intermediate shape comes back."""\n\n{needs.text}\n\n{text}\n'
 
 
 def _more(decoder: Decoder) -> str:
@@ -161,15 +163,6 @@ def _times(shape: Iterable[int]) -> str:
     return " x ".join(map(str, shape))
 
 
-def _imports(text: str) -> str:
-    standard = ["from collections.abc import Sequence"] if "Sequence[" in text else []
-    standard += ["from math import prod"] if "prod(" in text else []
-    lines = ["import torch"] if "torch." in text.replace("torch.nn", "") else []
-    lines += ["import torch.nn.functional as F"] if "F." in text else []
-    lines.append("from torch import Tensor, nn" if "Tensor" in text else "from torch import nn")
-    return "\n".join(standard) + ("\n\n" if standard else "") + "\n".join(lines) + "\n"
-
-
 def _letters(decoder: Decoder) -> str:
     names = LETTERS[len(decoder.input_shape) - 1]
     return f"{', '.join(names)} = size" if len(names) > 1 else f"({names[0]},) = size"
@@ -178,33 +171,20 @@ def _letters(decoder: Decoder) -> str:
 # Layers as text ------------------------------------------------------------------------------------------------------
 
 
-def _lines(layer: Layer, shape: tuple[int, ...]) -> list[str]:
+def _lines(layer: Layer, shape: tuple[int, ...], needs: Needs) -> list[str]:
     """The calls that build a layer, the shape it gives as a comment behind the last."""
-    *first, last = _calls(layer)
+    *first, last = _calls(layer, needs)
     return [*(f"{call}," for call in first), f"{last},  # {_times(shape)}"]
 
 
-def _calls(layer: Layer) -> list[str]:
-    if isinstance(layer, Opaque) or layer.kind in ("match-size", "max-unpool"):
+def _calls(layer: Layer, needs: Needs) -> list[str]:
+    needs.layer(layer)
+    try:
+        return list(layer.torch_calls())
+    except ParameterError as error:
         raise ParameterError(
-            f"the encoder's code cannot be written, as {layer} is no module that stands alone: leave out autoencoder, "
-            "skips and upsample='unpool'"
-        )
-    if isinstance(layer, Permute):
-        return [f"Permute({', '.join(map(str, layer.dims))})"]
-    if isinstance(layer, Narrow):
-        return [f"Narrow({layer.start}, {layer.length})"]
-    if isinstance(layer, ZeroInsert):
-        return [f"ZeroInsert({', '.join(str(layer.at('stride', axis)) for axis in range(layer.ndim or 1))})"]
-    if (
-        isinstance(layer, Conv)
-        and isinstance(layer.padding, tuple)
-        and not all(isinstance(each, int) for each in layer.padding)
-    ):
-        pads = tuple(layer.pads(axis) for axis in range(layer.ndim or 0))
-        pad = Pad(padding=pads, mode=layer.padding_mode, ndim=layer.ndim)
-        return [*_calls(pad), *_calls(replace(layer, padding=0, padding_mode="zeros"))]
-    return [f"nn.{layer}".replace("'", '"')]
+            f"the encoder's code cannot be written, as {error}: leave out autoencoder, skips and upsample='unpool'"
+        ) from None
 
 
 def _python(rules: tuple[AxisRule, ...], variable: str) -> str:
@@ -251,8 +231,8 @@ def _sizes(decoder: Decoder, step: Step) -> list[str]:
 # The decoder ---------------------------------------------------------------------------------------------------------
 
 
-def _decoder_body(decoder: Decoder) -> Body:
-    body = Body()
+def _decoder_body(decoder: Decoder, needs: Needs) -> Body:
+    body = Body(needs)
     pools = [step.stage.exit for step in reversed(decoder.steps) if step.way.fit == "unpool"]
     maps = [step.stage.entry for step in reversed(decoder.steps) if step.skip is not None]
     shape = decoder.latent_shape
@@ -262,7 +242,7 @@ def _decoder_body(decoder: Decoder) -> Body:
         found = tuple(found)
         for before, layer in zip((None, *found), found, strict=False):
             shape = layer.output_shape((2, *shape))[1:]
-            body.add(_lines(layer, shape), shuffles=isinstance(layer, PixelShuffle) and isinstance(before, Conv))
+            body.add(_lines(layer, shape, needs), shuffles=isinstance(layer, PixelShuffle) and isinstance(before, Conv))
 
     for step in decoder.steps:
         way, target = step.way, step.shape
@@ -272,31 +252,36 @@ def _decoder_body(decoder: Decoder) -> Body:
         else:
             layers(way.open)
             sizes = _sizes(decoder, step)
-            body.say(f"{_fit(fit, step, sizes, pools)}  # {_times((*shape[:1], *target[1:]))}")
+            body.say(f"{_fit(fit, step, sizes, pools, needs)}  # {_times((*shape[:1], *target[1:]))}", "Tensor")
             shape = (target[0] if fit == "unflatten" else shape[0], *target[1:])
             layers(way.close)
         if step.skip is not None:
-            body.say(f"x = torch.cat([x, maps[{maps.index(step.stage.entry)}]], dim=1)")
+            body.say(f"x = torch.cat([x, maps[{maps.index(step.stage.entry)}]], dim=1)", "torch", "Tensor")
             shape = (shape[0] + target[0], *target[1:])
         layers(step.run)
     return body
 
 
-def _fit(fit: str, step: Step, sizes: list[str], pools: list[str]) -> str:
+def _fit(fit: str, step: Step, sizes: list[str], pools: list[str], needs: Needs) -> str:
     ndim, together = len(sizes), ", ".join(sizes)
     size = f"({together}{',' if len(sizes) == 1 else ''})"
     if fit == "crop":
+        needs.helper("crop")
         return f"x = crop(x, {together})"
     if fit == "interpolate":
+        needs.imports.add("F")
         return f"x = F.interpolate(x, size={size})"
     if fit == "pool":
+        needs.imports.add("F")
         return f"x = F.adaptive_avg_pool{ndim}d(x, {size})"
     if fit == "unflatten":
         return f"x = x.view(-1, {step.shape[0]}, {together})"
     number = pools.index(step.stage.exit)
     plain = plain_unpool(step.stage)
     if plain is None:
+        needs.helper("unpool")
         return f"x = unpool(x, indices[{number}], {size})"
+    needs.imports.add("F")
     given = {name: tuple(plain.at(name, axis) for axis in range(ndim)) for name in plain.signature}
     words = [str(given["kernel_size"])]
     words += [f"stride={given['stride']}"] if given["stride"] != given["kernel_size"] else []
@@ -307,7 +292,7 @@ def _fit(fit: str, step: Step, sizes: list[str], pools: list[str]) -> str:
 # The encoder ---------------------------------------------------------------------------------------------------------
 
 
-def _encoder_class(decoder: Decoder, pools: list[Step], maps: list[Step]) -> str:
+def _encoder_class(decoder: Decoder, pools: list[Step], maps: list[Step], needs: Needs) -> str:
     nodes = used(decoder.encoder.nodes)
     shapes = {INPUT: decoder.input_shape}
     for name, shape in decoder.encoder.shapes((1, *decoder.input_shape), batched=True).items():
@@ -322,22 +307,23 @@ def _encoder_class(decoder: Decoder, pools: list[Step], maps: list[Step]) -> str
     def variable(name: str, number: int) -> str:
         return "x" if readers.get(name, [number + 1]) == [number + 1] else f"x{number + 1}"
 
-    body = Body()
+    body = Body(needs)
     names = {INPUT: variable(INPUT, -1)}
     for number, node in enumerate(nodes):
         names[node.name] = target = variable(node.name, number)
         given = [names[name] for name in node.inputs]
         layer = _layer(node, shapes[node.inputs[0]])
-        if isinstance(layer, (Add, Multiply, Concat)):
-            body.say(f"{target} = {_joined(layer, given)}  # {_times(shapes[node.name])}")
+        joined = layer.torch_expression(given)
+        if joined is not None:
+            body.say(f"{target} = {joined}  # {_times(shapes[node.name])}", "Tensor", *_modules_in(joined))
         elif node.name in with_indices:
-            call = _calls(layer.changed(return_indices=True))[-1]
+            call = _calls(layer.changed(return_indices=True), needs)[-1]
             body.is_open = False
             body.add([f"{call},  # {_times(shapes[node.name])}"], given[0], target)
             body.statements[-1] = f"{target}, where = {body.statements[-1].split(' = ', 1)[1]}"
             body.say("indices.append(where)")
         else:
-            body.add(_lines(layer, shapes[node.name]), given[0], target)
+            body.add(_lines(layer, shapes[node.name], needs), given[0], target)
         if node.name in with_map:
             body.say(f"maps.append({target})")
     returns = ["indices"] * bool(pools) + ["maps"] * bool(maps)
@@ -345,6 +331,7 @@ def _encoder_class(decoder: Decoder, pools: list[Step], maps: list[Step]) -> str
     what = f"From {_times(decoder.input_shape)} to {_times(decoder.latent_shape)}"
     if returns:
         body.statements[:0] = [f"{name}: list[Tensor] = []" for name in returns]
+        needs.imports.add("Tensor")
         kinds = ", ".join(["Tensor"] + ["list[Tensor]"] * len(returns))
         return _class("Encoder", what, body, [f"{names[INPUT]}: Tensor"], "", f"tuple[{kinds}]",
                       ", ".join([last, *returns]))  # fmt: skip
@@ -360,10 +347,9 @@ def _layer(node: Node, shape: tuple[int, ...]) -> Layer:
     return layer
 
 
-def _joined(layer: Layer, given: list[str]) -> str:
-    if isinstance(layer, Concat):
-        return f"torch.cat([{', '.join(given)}], dim={layer.dim})"
-    return (" * " if isinstance(layer, Multiply) else " + ").join(given)
+def _modules_in(expression: str) -> list[str]:
+    """What an expression needs imported."""
+    return ["torch"] if expression.startswith("torch.") else []
 
 
 # Classes -------------------------------------------------------------------------------------------------------------
@@ -374,6 +360,10 @@ def _class(
 ) -> str:
     """The text of a class: an nn.Sequential where it is one block, else blocks and a forward."""
     base = "nn.Sequential" if body.plain and last == "x" else "nn.Module"
+    if base == "nn.Module":
+        body.needs.imports.add("Tensor")
+    if any(body.shuffled):
+        body.needs.helper("icnr_")
     head = f'\nclass {name}({base}):\n    """{what}."""\n\n    def __init__(self) -> None:\n'
     if base == "nn.Sequential":
         lines = ["super().__init__(", *(f"    {line}" for line in body.blocks[0]), ")"]

@@ -171,6 +171,26 @@ class Layer:
         """Does the layer only move positions, each seeing what it saw? `order` is that behind the layer."""
         return False
 
+    # The layer in PyTorch code ----------------------------------------------------------------------------------------
+
+    torch_module: ClassVar[str] = ""
+    """The source of a module named `torch_name`, for a layer that torch.nn does not have."""
+
+    def torch_calls(self) -> tuple[str, ...]:
+        """The calls that build the layer in PyTorch code, one module after the other.
+
+        Raises ParameterError for a layer that is no module that stands alone.
+
+        >>> import convarith as ca
+        >>> ca.parse("Conv2d(1, 8, 3, padding_mode='reflect')").torch_calls()
+        ('nn.Conv2d(1, 8, 3, padding_mode="reflect")',)
+        """
+        return (f"nn.{self}".replace("'", '"'),)
+
+    def torch_expression(self, given: Sequence[str]) -> str | None:
+        """The layer as an expression of the tensors it joins; None for a layer that is a module."""
+        return None
+
     # The way back ----------------------------------------------------------------------------------------------------
 
     def way_back(self, passage: Passage) -> Way | None:

@@ -167,6 +167,14 @@ class Conv(ConvolutionLayer):
         for number in range(own):
             yield first + number, (target, number), None
 
+    def torch_calls(self) -> tuple[str, ...]:
+        """A padding that differs between the sides becomes a layer of its own."""
+        if not isinstance(self.padding, tuple) or all(isinstance(each, int) for each in self.padding):
+            return super().torch_calls()
+        pads = tuple(self.pads(axis) for axis in range(self.ndim or 0))
+        pad = Pad(padding=pads, mode=self.padding_mode, ndim=self.ndim)
+        return (*pad.torch_calls(), *self.changed(padding=0, padding_mode="zeros").torch_calls())
+
     def pads(self, axis: int) -> tuple[int, int]:
         """Padding before and after one axis.
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from convarith.errors import ShapeError
+from convarith.errors import ParameterError, ShapeError
 from convarith.layers.base import Layer, Order
 from convarith.layers.reshaping import axis_of
 from convarith.sizes.normalise import integer, shape_of, times
@@ -30,6 +30,10 @@ class Add(Layer):
     def output_size(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
         """The size itself."""
         return shape_of((input_size,) if isinstance(input_size, int) else input_size, "input size")
+
+    def torch_expression(self, given: Sequence[str]) -> str | None:
+        """a + b."""
+        return " + ".join(given)
 
     def order(self, before: Sequence[Order]) -> Order:
         """The order that all inputs have."""
@@ -74,6 +78,10 @@ class Multiply(Add):
 
     torch_name: ClassVar[str] = "Multiply"
 
+    def torch_expression(self, given: Sequence[str]) -> str | None:
+        """a * b."""
+        return " * ".join(given)
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class MatchSize(Layer):
@@ -88,6 +96,10 @@ class MatchSize(Layer):
     rule_text: ClassVar[str] = "the positions of the second input"
     keeps_positions: ClassVar[bool] = True
     broadcasts: ClassVar[bool] = False
+
+    def torch_calls(self) -> tuple[str, ...]:
+        """It takes two inputs."""
+        raise ParameterError(f"{self} is no module that stands alone")
 
     def carried(self, inputs: tuple[str, ...]) -> tuple[str, ...]:
         """The first input's."""
@@ -124,6 +136,10 @@ class Concat(Layer):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", integer(self.dim, "dim"))
+
+    def torch_expression(self, given: Sequence[str]) -> str | None:
+        """torch.cat."""
+        return f"torch.cat([{', '.join(given)}], dim={self.dim})"
 
     @property
     def mixes_positions(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from convarith.errors import ShapeError
+from convarith.errors import ParameterError, ShapeError
 from convarith.layers.base import Layer
 from convarith.sizes.normalise import times
 
@@ -37,6 +37,10 @@ class Opaque(Layer):
     def parameter_count(self) -> int:
         """What the module that was run holds."""
         return self.parameters
+
+    def torch_calls(self) -> tuple[str, ...]:
+        """Only its shapes are known."""
+        raise ParameterError(f"{self} is no module that stands alone")
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
         """Only the number of axes is known."""

@@ -186,6 +186,19 @@ class ZeroInsert(SpatialLayer):
     ndim: int | None = None
 
     torch_name: ClassVar[str] = "ZeroInsert"
+    torch_module: ClassVar[str] = '''
+class ZeroInsert(nn.Module):
+    """Bed of nails: each value at the first corner of a block of zeros."""
+
+    def __init__(self, *stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        nails = x.new_zeros(*x.shape[:2], *(size * step for size, step in zip(x.shape[2:], self.stride)))
+        nails[(..., *(slice(None, None, step) for step in self.stride))] = x
+        return nails
+'''
     signature: ClassVar[tuple[str, ...]] = ("stride",)
     leading: ClassVar[int] = 1
     dimensions: ClassVar[tuple[int, ...]] = (1, 2, 3)
@@ -202,6 +215,10 @@ class ZeroInsert(SpatialLayer):
 
     def _rule(self, axis: int, ndim: int | None) -> AxisRule:
         return FloorRule(rise=self.at("stride", axis), minimum=0)
+
+    def torch_calls(self) -> tuple[str, ...]:
+        """ZeroInsert(2, 2), of the module above."""
+        return (f"ZeroInsert({', '.join(str(self.at('stride', axis)) for axis in range(self.ndim or 1))})",)
 
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
         """One tap: the zeros read nothing."""

@@ -251,6 +251,17 @@ class Permute(Layer):
     dims: tuple[int, ...]
 
     torch_name: ClassVar[str] = "Permute"
+    torch_module: ClassVar[str] = '''
+class Permute(nn.Module):
+    """The axes in another order."""
+
+    def __init__(self, *dims: int) -> None:
+        super().__init__()
+        self.dims = dims
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(self.dims)
+'''
     rule_text: ClassVar[str] = "the axes in the order dims"
     signature: ClassVar[tuple[str, ...]] = ("dims",)
     leading: ClassVar[int] = 1
@@ -266,6 +277,10 @@ class Permute(Layer):
 
     def _short(self, value: object) -> object:
         return value
+
+    def torch_calls(self) -> tuple[str, ...]:
+        """Permute(0, 2, 3, 1), of the module above."""
+        return (f"Permute({', '.join(map(str, self.dims))})",)
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
         """The open sizes in another order."""
@@ -309,6 +324,17 @@ class Narrow(Layer):
     length: int
 
     torch_name: ClassVar[str] = "Narrow"
+    torch_module: ClassVar[str] = '''
+class Narrow(nn.Module):
+    """A part of the channels."""
+
+    def __init__(self, start: int, length: int) -> None:
+        super().__init__()
+        self.start, self.length = start, length
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.narrow(1, self.start, self.length)
+'''
     rule_text: ClassVar[str] = "the channels from start on, as many as length"
     signature: ClassVar[tuple[str, ...]] = ("start", "length")
     leading: ClassVar[int] = 2
@@ -323,6 +349,10 @@ class Narrow(Layer):
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
         """Every position its own."""
         return Window()
+
+    def torch_calls(self) -> tuple[str, ...]:
+        """Narrow(start, length), of the module above."""
+        return (f"Narrow({self.start}, {self.length})",)
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
         """Fewer channels."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from convarith.errors import ShapeError
+from convarith.errors import ParameterError, ShapeError
 from convarith.layers.base import SpatialLayer
 from convarith.layers.reads import Reads, Spread
 from convarith.sizes.normalise import Ints
@@ -50,6 +50,10 @@ class MaxUnpool(SpatialLayer):
     def _rule(self, axis: int, ndim: int | None) -> AxisRule:
         stride, offset = self.at("stride", axis), self._plain(axis, 0)
         return FloorRule(rise=stride, offset=offset, minimum=max(1, -(offset // stride)))
+
+    def torch_calls(self) -> tuple[str, ...]:
+        """It takes the indices of a pool."""
+        raise ParameterError(f"{self} is no module that stands alone")
 
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
         """Every input may go to any position of its window."""

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from convarith.errors import ParseError
 from convarith.layers.base import Layer
@@ -206,53 +208,43 @@ def _free(name: str, taken: set[str]) -> str:
     return name
 
 
-def _statements(text: str) -> list[tuple[str, int, int]]:
-    """(statement, line, column) between newlines and ';' outside brackets and quotes; comments left out."""
-    found: list[tuple[str, int, int]] = []
-    start, depth, quote, line, column = 0, 0, "", 1, 1
-    begin, parts = (1, 1), []
+class _Statement(NamedTuple):
+    """One statement of a text, without comments, and where it begins, both counted from 1."""
 
-    def finish(end: int) -> None:
-        nonlocal parts
-        parts.append(text[start:end])
-        statement = "".join(parts)
-        lead = len(statement) - len(statement.lstrip())
-        if statement.strip().strip(","):
-            skipped = statement[:lead]
-            at = (
-                begin[0] + skipped.count("\n"),
-                begin[1] + lead if "\n" not in skipped else lead - skipped.rfind("\n"),
-            )
-            found.append((statement.strip(), *at))
-        parts = []
+    text: str
+    line: int
+    column: int
 
-    at = 0
-    while at < len(text):
-        letter = text[at]
-        if quote:
-            if letter in (quote, "\n"):
-                quote = ""
-        elif letter in "\"'":
-            quote = letter
-        elif letter == "#":
-            parts.append(text[start:at])
-            end = text.find("\n", at)
-            start = at = len(text) if end < 0 else end
-            continue
-        elif letter in "([{":
-            depth += 1
-        elif letter in ")]}":
-            depth -= 1
-        if (letter == ";" or (letter == "\n" and not quote)) and depth <= 0:
-            finish(at)
-            start, depth = at + 1, 0
-            begin = (line + (letter == "\n"), 1 if letter == "\n" else column + 1)
-        if letter == "\n":
-            line, column = line + 1, 0
-        column += 1
-        at += 1
-    finish(len(text))
-    return found
+
+_TOKEN = re.compile(
+    r"(?P<comment>#[^\n]*)|(?P<quoted>\"[^\"\n]*\"?|'[^'\n]*'?)|(?P<opens>[(\[{])|(?P<closes>[)\]}])|(?P<ends>[;\n])|[^#\"'()\[\]{};\n]+"
+)
+"""The pieces of a text that matter to where a statement ends."""
+
+
+def _statements(text: str) -> Iterator[_Statement]:
+    """The statements between newlines and ';' that stand outside brackets and quotes."""
+    pieces: list[str] = []
+    depth, line, line_begins, start = 0, 1, 0, (1, 1)
+    for token in _TOKEN.finditer(text):
+        kind, piece = token.lastgroup, token.group()
+        depth += (kind == "opens") - (kind == "closes")
+        if piece == "\n":
+            line, line_begins = line + 1, token.end()
+        if kind == "ends" and depth <= 0:
+            yield from _trimmed("".join(pieces), *start)
+            pieces, depth, start = [], 0, (line, token.end() - line_begins + 1)
+        elif kind != "comment":
+            pieces.append(piece)
+    yield from _trimmed("".join(pieces), *start)
+
+
+def _trimmed(statement: str, line: int, column: int) -> Iterator[_Statement]:
+    """The statement that begins here, without the blanks around it; nothing where it says nothing."""
+    if not statement.strip().strip(","):
+        return
+    *above, indent = statement[: len(statement) - len(statement.lstrip())].split("\n")
+    yield _Statement(statement.strip(), line + len(above), len(indent) + (1 if above else column))
 
 
 def _reads(call: ast.expr) -> tuple[tuple[str, ...], ast.expr]:
