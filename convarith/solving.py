@@ -10,14 +10,10 @@ from typing import Any, overload
 
 from convarith.errors import ParameterError, ShapeError
 from convarith.layers.base import Layer, SpatialLayer
-from convarith.layers.registry import class_of_kind
-from convarith.layers.window import WindowLayer
+from convarith.layers.registry import KINDS, class_of_kind
 from convarith.sizes.normalise import integer, nearest, shape_of, times
 from convarith.sizes.rules import hits_evenly
 from convarith.sizes.sets import SizeRange
-
-SOLVABLE = ("conv", "conv-transpose", "max-pool", "avg-pool", "lp-pool", "max-unpool")
-"""The kinds whose parameters can be searched for."""
 
 BOUNDS = {
     "kernel_size": (1, 7), "stride": (1, 4), "padding": (0, 3), "dilation": (1, 2), "output_padding": (0, 3),
@@ -92,8 +88,8 @@ def find(kind: str, input_size: tuple[int, ...], output_size: tuple[int, ...], *
     >>> [str(found.layer) for found in find("max-pool", (7, 7), (4, 4), kernel_size=2, dilation=1)]
     ['MaxPool2d(kernel_size=2, ceil_mode=True)', 'MaxPool2d(kernel_size=2, padding=1)']
     """
-    if kind not in SOLVABLE:
-        raise ParameterError(f"cannot search parameters of {kind!r}: {nearest(kind, SOLVABLE)}")
+    if kind not in KINDS or class_of_kind(kind).searched is None:
+        raise ParameterError(f"cannot search parameters of {kind!r}: {nearest(kind, searchable_kinds())}")
     if len(input_size) != len(output_size):
         raise ShapeError(f"the input {times(input_size)} and the output {times(output_size)} have different axes")
     if not 1 <= len(input_size) <= 3:
@@ -116,7 +112,16 @@ def find(kind: str, input_size: tuple[int, ...], output_size: tuple[int, ...], *
         layers = [_layer(kind, tuple(axes), choice) for choice in choices if _one_rounding(tuple(axes), choice)]
     layers = [layer for layer in layers if _leads(layer, input_size, output_size)]
     layers.sort(key=lambda layer: _simplicity(layer, input_size))
-    return [Solution(layer, _even(layer), _unread(layer, input_size)) for layer in layers]
+    return [Solution(layer, _even(layer), layer.unread(input_size)) for layer in layers]
+
+
+def searchable_kinds() -> tuple[str, ...]:
+    """The kinds whose parameters can be searched for.
+
+    >>> searchable_kinds()
+    ('conv', 'conv-transpose', 'max-pool', 'avg-pool', 'lp-pool', 'max-unpool')
+    """
+    return tuple(kind for kind in KINDS if class_of_kind(kind).searched is not None)
 
 
 def searched_values(kind: str, parameters: dict[str, Any]) -> dict[str, list[Any]]:
@@ -136,10 +141,7 @@ def searched_values(kind: str, parameters: dict[str, Any]) -> dict[str, list[Any
     }
     if getattr(layer_class, "stride", 1) is None:
         axes["stride"].append(None)
-    if "ceil_mode" in signature:
-        axes["ceil_mode"] = [False, True]
-    if kind == "lp-pool":
-        axes["norm_type"] = [2]
+    axes |= layer_class.searched or {}
     for name, value in parameters.items():
         if name not in axes:
             raise ParameterError(f"{kind} has no parameter {name!r} to search: {nearest(name, axes)}")
@@ -176,7 +178,7 @@ def _idle(layer: SpatialLayer, i: int) -> bool:
     """Does a parameter differ from its default without any effect? Then a simpler layer says the same."""
     if layer.at("kernel_size", 0) == 1 and getattr(layer, "dilation", 1) != 1:
         return True
-    return isinstance(layer, WindowLayer) and getattr(layer, "ceil_mode", False) and layer.leftover(i)[0] >= 0
+    return getattr(layer, "ceil_mode", False) and layer.leftover(i)[0] >= 0
 
 
 def _layer(kind: str, names: tuple[str, ...], per_axis: tuple[tuple[Any, ...], ...]) -> SpatialLayer:
@@ -185,7 +187,9 @@ def _layer(kind: str, names: tuple[str, ...], per_axis: tuple[tuple[Any, ...], .
         arguments[name] = values[0] if name in ("ceil_mode", "norm_type") else values
     if len(per_axis) == 1:  # one size: whatever the dimension, every axis alike
         arguments = {name: value[0] if isinstance(value, tuple) else value for name, value in arguments.items()}
-    return class_of_kind(kind)(**arguments)  # type: ignore[return-value]
+    layer = class_of_kind(kind)(**arguments)
+    assert isinstance(layer, SpatialLayer)
+    return layer
 
 
 def _leads(layer: SpatialLayer, input_size: tuple[int, ...], output_size: tuple[int, ...]) -> bool:
@@ -199,10 +203,6 @@ def _leads(layer: SpatialLayer, input_size: tuple[int, ...], output_size: tuple[
 def _one_rounding(names: tuple[str, ...], choice: tuple[tuple[Any, ...], ...]) -> bool:
     """ceil_mode is one for the whole layer."""
     return "ceil_mode" not in names or len({values[names.index("ceil_mode")] for values in choice}) == 1
-
-
-def _unread(layer: SpatialLayer, input_size: tuple[int, ...]) -> tuple[int, ...]:
-    return layer.unread(input_size) if isinstance(layer, WindowLayer) else (0,) * len(input_size)
 
 
 def _even(layer: SpatialLayer) -> bool:
@@ -224,7 +224,7 @@ def _simplicity(layer: SpatialLayer, input_size: tuple[int, ...]) -> tuple[int, 
         "dilation" in given,
         any(layer.at("stride", axis) > layer.at("kernel_size", axis) for axis in axes),
         len(given) - ("norm_type" in given),
-        any(_unread(layer, input_size)),
+        any(layer.unread(input_size)),
         not _even(layer),
         *(sum(layer.at(name, axis) for axis in axes)
           for name in ("dilation", "output_padding", "padding", "kernel_size") if hasattr(layer, name)),

@@ -74,6 +74,8 @@ class Layer:
     """Does the layer take inputs of any number of axes, so that it tells nothing about them?"""
     windows_follow_size: ClassVar[bool] = False
     """Do its windows follow from the sizes, so that without them there is no pattern?"""
+    searched: ClassVar[dict[str, list[Any]] | None] = None
+    """Values that `solve` tries beside the usual ones, by parameter; None for a layer it does not search."""
     takes_output_size: ClassVar[bool] = False
     """Can the layer's forward be asked for an output size?"""
 

@@ -28,6 +28,7 @@ class ConvolutionLayer(WindowLayer):
     bias: bool
     padding_mode: str
     empty_channels: ClassVar[str] = "always"
+    searched: ClassVar[dict[str, list[Any]] | None] = {}
     has_matrix: ClassVar[bool] = True
     dimensions: ClassVar[tuple[int, ...]] = (1, 2, 3)
     leading: ClassVar[int] = 3

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from convarith.errors import ParameterError
 from convarith.layers.base import Layer
@@ -18,6 +18,7 @@ class SlidingPool(WindowLayer):
     padding: Ints = 0
     ceil_mode: bool
     dimensions: ClassVar[tuple[int, ...]] = (1, 2, 3)
+    searched: ClassVar[dict[str, list[Any]] | None] = {"ceil_mode": [False, True]}
     source: ClassVar[str] = "arXiv 1603.07285, relationship 7, with torch's padding, dilation and ceil_mode"
 
     def _settle_pool(self, *names: str) -> None:
@@ -161,6 +162,7 @@ class LPPool(SlidingPool):
 
     torch_name: ClassVar[str] = "LPPool"
     combines: ClassVar[str] = "norm"
+    searched: ClassVar[dict[str, list[Any]] | None] = {"ceil_mode": [False, True], "norm_type": [2]}
     ndim_matters: ClassVar[bool] = True
     signature: ClassVar[tuple[str, ...]] = ("norm_type", "kernel_size", "stride", "ceil_mode")
     leading: ClassVar[int] = 1

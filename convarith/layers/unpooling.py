@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from convarith.errors import ParameterError, ShapeError
 from convarith.layers.base import SpatialLayer
@@ -34,6 +34,7 @@ class MaxUnpool(SpatialLayer):
     dimensions: ClassVar[tuple[int, ...]] = (1, 2, 3)
     empty_channels: ClassVar[str] = "unbatched"
     takes_output_size: ClassVar[bool] = True
+    searched: ClassVar[dict[str, list[Any]] | None] = {}
     formula_text: ClassVar[str] = "({i} - 1)*{s} - 2*{p} + {k}"
     source: ClassVar[str] = "torch.nn.MaxUnpool2d"
 
