@@ -11,7 +11,6 @@ import typer
 from convarith.errors import ConvarithError, ParameterError
 from convarith.layers.base import Layer, SpatialLayer
 from convarith.layers.convolution import Conv, ConvTranspose
-from convarith.matrices.axis_reads import LinearLayer
 from convarith.matrices.matrix import (
     LayerSizes,
     affine,
@@ -56,7 +55,7 @@ Examples:
 class Question(NamedTuple):
     """A layer at one input size, with its numbers: `weight` None for one of ones."""
 
-    layer: LinearLayer
+    layer: SpatialLayer
     sizes: LayerSizes
     weight: Any
     bias: Any
@@ -182,7 +181,7 @@ def _question(
     if transpose:
         layer = adjoint(layer, size)
         sizes = measured(layer, sizes.outputs)
-    assert isinstance(layer, LinearLayer)
+    assert isinstance(layer, SpatialLayer)
     offset = None if bias is None else read_numbers(bias, "--bias").ravel()
     return Question(layer, sizes, kernel, offset)
 

@@ -1,22 +1,22 @@
-"""How strong the checkerboard of real weights is: the sums of a kernel's taps, phase by phase.
+"""How strong the checkerboard of real weights is, measured by the sums of a kernel's taps in every phase.
 
-A layer that upsamples by s answers a constant input c with the outputs P_r c, one for every phase r of s positions an
-axis; P_r sums the taps that hit phase r. It is clean for every constant input exactly when all P_r are equal. numpy is
-imported by the functions that need it.
+A layer that upsamples by s maps a constant input c to the outputs P_r c, one for each phase r of the s positions per
+axis, where P_r is the sum of the taps that hit phase r. The output has no pattern for any constant input exactly when
+all P_r are equal. numpy is imported by the functions that need it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf, log10, prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convarith.checkerboards.axis import scatter_of
-from convarith.dependencies import require_numpy
-from convarith.errors import ConvarithError, MissingDependencyError, ParameterError
+from convarith.dependencies import require, require_numpy, require_torch
+from convarith.errors import ConvarithError, ParameterError
 from convarith.layers.base import Layer
 from convarith.layers.convolution import Conv, ConvTranspose
 from convarith.layers.resampling import PixelShuffle
@@ -24,22 +24,23 @@ from convarith.networks.network import Network, Node
 from convarith.sizes.normalise import times
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
     from torch import nn
 
 
 @dataclass(frozen=True, eq=False)
 class Artefact:
-    """What the weights of one layer make of constant inputs.
+    """The pattern that the weights of one layer put on constant inputs.
 
     Attributes:
-        name: the layer's, where a network was asked about.
-        layer: a transposed convolution or a convolution in front of a pixel shuffle, for its output; a strided
-            convolution, for the gradient of its input.
+        name: the name of the layer in its network, or an empty text.
+        layer: a transposed convolution or a convolution in front of a pixel shuffle, whose output has the pattern, or a
+            strided convolution, where the gradient of its input has it.
         side: 'output' or 'gradient'.
-        phase_sums: P, of shape (channels that are shown, channels a group of them reads, phases of each axis). The
+        phase_sums: P, of shape (channels with the pattern, channels that each of them reads, *phases of the axes). The
             phase of position o along an axis is o % stride.
-        power: E[y^2] of every phase for white inputs of variance 1, the mean over channels: the sums of squares.
+        power: E[y^2] in every phase for white inputs of variance 1, averaged over the channels: the sums of squares.
     """
 
     name: str
@@ -50,10 +51,11 @@ class Artefact:
 
     @cached_property
     def strength(self) -> float:
-        """The root-mean-square of what changes from phase to phase over that of what does not.
+        """The root-mean-square of the pattern divided by that of the signal.
 
-        Over random constant inputs whose channels are independent, of equal power: sqrt(mean_r |P_r - M|^2) / |M| with
-        M the mean of all P_r and the Frobenius norm. 0 is clean, 1 as strong as the signal, inf all pattern.
+        For random constant inputs with independent channels of equal power this is sqrt(mean_r |P_r - M|^2) / |M|,
+        where M is the mean of all P_r and |.| the Frobenius norm. 0 means no pattern, 1 a pattern as strong as the
+        signal, and inf a pattern without a signal.
 
         >>> strength(ConvTranspose(kernel_size=3, stride=2), [1, 1, 1]).strength
         0.3333333333333333
@@ -62,40 +64,44 @@ class Artefact:
 
     @cached_property
     def decibels(self) -> float:
-        """The strength in decibels, -inf for a clean layer."""
+        """The strength in decibels; -inf without a pattern."""
         return 20 * log10(self.strength) if 0 < self.strength < inf else self.strength if self.strength else -inf
 
     @cached_property
     def spectrum(self) -> NDArray[Any]:
-        """The DFT of P over the phases, its Frobenius norm at every frequency m/s over that at 0.
+        """The Frobenius norm of the DFT of P over the phases, at every frequency m/s, relative to frequency 0.
 
-        The squares of all but the first add up to the square of the strength.
+        The squares of all entries but the first add up to the square of the strength.
 
         >>> [round(float(each), 3) for each in strength(ConvTranspose(kernel_size=3, stride=2), [1, 1, 1]).spectrum]
         [1.0, 0.333]
         """
-        np = require_numpy()
+        import numpy as np
+
         transform = np.fft.fftn(self.phase_sums, axes=self._axes)
         norms = np.sqrt((np.abs(transform) ** 2).sum(axis=(0, 1)))
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.nan_to_num(norms / norms.flat[0], nan=0.0)  # type: ignore[no-any-return]
+            relative: NDArray[np.float64] = np.nan_to_num(norms / norms.flat[0], nan=0.0)
+        return relative
 
     @cached_property
     def channels(self) -> NDArray[Any]:
-        """The strength of every channel that is shown, all over the same signal: their rms is that of the layer."""
-        np = require_numpy()
+        """The strength of every channel relative to the signal of all; their root-mean-square is the layer's."""
+        import numpy as np
+
         own = np.sqrt((self._pattern**2).sum(axis=1).mean(axis=tuple(range(1, self.phase_sums.ndim - 1))))
         signal = self._rms(self._mean) / len(own) ** 0.5
-        return own / signal if signal else np.where(own > 0, inf, 0.0)  # type: ignore[no-any-return]
+        strengths: NDArray[np.float64] = own / signal if signal else np.where(own > 0, inf, 0.0)
+        return strengths
 
     @cached_property
     def worst_channel(self) -> int:
-        """The number of the channel whose pattern is strongest."""
+        """The index of the channel with the strongest pattern."""
         return int(self.channels.argmax())
 
     @cached_property
     def noise_contrast(self) -> float:
-        """The largest E[y^2] of a phase over the smallest, for white inputs; inf where a phase gets nothing."""
+        """The largest E[y^2] of a phase divided by the smallest, for white inputs; inf if a phase is always 0."""
         return _ratio(float(self.power.max()), float(self.power.min()))
 
     @property
@@ -104,18 +110,20 @@ class Artefact:
 
     @cached_property
     def _mean(self) -> NDArray[Any]:
-        return self.phase_sums.mean(axis=self._axes, keepdims=True)  # type: ignore[no-any-return]
+        mean: NDArray[np.float64] = self.phase_sums.mean(axis=self._axes, keepdims=True)
+        return mean
 
     @cached_property
     def _pattern(self) -> NDArray[Any]:
-        """What is left of P without its mean; rounding of the sums counts as none."""
-        np = require_numpy()
+        """P without its mean; what is only the rounding of the sums counts as 0."""
+        import numpy as np
+
         pattern = self.phase_sums - self._mean
         noise = 1e-12 * np.abs(self.phase_sums).max(initial=0)
-        return np.where(np.abs(pattern) > noise, pattern, 0)  # type: ignore[no-any-return]
+        return np.where(np.abs(pattern) > noise, pattern, 0)
 
     def _rms(self, values: NDArray[Any]) -> float:
-        """The Frobenius norm, the mean over phases."""
+        """The Frobenius norm, averaged over the phases."""
         return float(((values**2).sum() / prod(values.shape[2:])) ** 0.5)
 
 
@@ -131,25 +139,27 @@ def strength(
     channel_rms: ArrayLike | None = None,
     name: str = "",
 ) -> Artefact:
-    """The artefact of one layer's weights: `.strength`, `.phase_sums`, `.spectrum`, `.power`, `.worst_channel`.
+    """Measure the pattern of one layer's weights: `.strength`, `.phase_sums`, `.spectrum`, `.power`, `.worst_channel`.
 
-    Of a ConvTranspose its outputs, of a Conv with a `shuffle` behind it the sub-pixels, of any other Conv the gradient
-    of its inputs. The weight has torch's shape, or the kernel's where there is one channel; a numpy array, nested
-    lists or a tensor. A `bias` matters to sub-pixels alone and counts as the channel of a constant 1. `channel_rms`
-    is the root-mean-square of every channel that is read, where it is known; 1 if it is left out.
+    It is the pattern of the output for a ConvTranspose, of the sub-pixels for a Conv followed by a `shuffle`, and of
+    the gradient of the input for any other Conv. The weight (a numpy array, nested lists or a tensor) has torch's shape
+    or, if there is one channel, the kernel's. A `bias` matters only for sub-pixels, where it counts as a channel that
+    is always 1. `channel_rms` gives the root-mean-square of every channel that is read; without it, 1.
 
-    Raises ParameterError for another layer and for arrays of another shape, MissingDependencyError without numpy.
+    Raises ParameterError for other layers and for arrays of another shape, MissingDependencyError without numpy.
 
     >>> up = ConvTranspose(kernel_size=4, stride=2, padding=1)
     >>> found = strength(up, [1, 3, 3, 1])
     >>> found.phase_sums.tolist(), found.strength, found.power.tolist()
     ([[[4.0, 4.0]]], 0.0, [10.0, 10.0])
     """
-    np = require_numpy()
+    require_numpy()
+    import numpy as np
+
     if not isinstance(layer, Conv | ConvTranspose):
-        raise ParameterError(f"{layer} has no kernel that is laid out by phases: ask for a Conv or a ConvTranspose")
+        raise ParameterError(f"{layer} has no kernel with phases: give a Conv or a ConvTranspose")
     if bias is not None and shuffle is None:
-        raise ParameterError(f"the bias of {layer} is the same for all phases: leave it out")
+        raise ParameterError(f"the bias of {layer} is the same in all phases: leave it out")
     values = _weights(layer, weight)
     sums, squares = (
         _sub_pixels(layer, shuffle, each) if shuffle else _phases(layer, each) for each in (values, values**2)
@@ -157,8 +167,8 @@ def strength(
     if channel_rms is not None:
         level, groups = _array(channel_rms), 1 if shuffle else layer.groups
         if level.shape != (sums.shape[1] * groups,):
-            raise ParameterError(f"channel_rms has shape {level.shape}: give one value a channel that {layer} reads")
-        # Channels that are shown belong to groups, in order; each group reads channels of its own.
+            raise ParameterError(f"channel_rms has shape {level.shape}: give one value per channel that {layer} reads")
+        # The channels with the pattern belong to groups, in order, and each group reads its own channels.
         each = np.repeat(level.reshape(groups, -1), len(sums) // groups, axis=0)
         each = each.reshape(*each.shape, *(1,) * (sums.ndim - 2))
         sums, squares = sums * each, squares * each**2
@@ -172,8 +182,10 @@ def strength(
 
 
 def _phases(layer: Conv | ConvTranspose, values: NDArray[Any]) -> NDArray[Any]:
-    """The taps summed by phase. Both layers read their weight's first axis here: a convolution's gradient does."""
-    np = require_numpy()
+    """Sum the taps of every phase. A ConvTranspose, and the gradient of a Conv, read the first axis of the weight."""
+    require_numpy()
+    import numpy as np
+
     first, own = values.shape[:2]
     # (groups, read, shown, kernel) -> (shown, read, kernel)
     values = values.reshape(layer.groups, first // layer.groups, own, *values.shape[2:])
@@ -189,16 +201,20 @@ def _phases(layer: Conv | ConvTranspose, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _sub_pixels(layer: Conv | ConvTranspose, shuffle: PixelShuffle, values: NDArray[Any]) -> NDArray[Any]:
-    """The whole kernel of every sub-pixel summed; PixelShuffle has the channel's sub-pixels one after the other."""
-    np = require_numpy()
+    """Sum the whole kernel of every sub-pixel. For PixelShuffle, the sub-pixels of a channel are consecutive."""
+    require_numpy()
+    import numpy as np
+
     factor = shuffle.upscale_factor
     if values.ndim != 4 or len(values) % factor**2 or any(layer.at("stride", axis) > 1 for axis in range(2)):
-        raise ParameterError(f"{shuffle} takes {factor**2} channels a pixel of a Conv of stride 1, not {layer}")
+        raise ParameterError(
+            f"{shuffle} needs {factor**2} channels per pixel from a Conv of stride 1, which {layer} does not give"
+        )
     groups, own = layer.groups, values.shape[1]
-    sums = np.zeros((groups, len(values) // groups, groups, own))  # a pixel's channels may lie in two groups
+    sums = np.zeros((groups, len(values) // groups, groups, own))  # the channels of a pixel may be in two groups
     group = np.arange(groups)
     sums[group, :, group] = values.sum(axis=(2, 3)).reshape(groups, -1, own)
-    return sums.reshape(-1, factor, factor, groups * own).transpose(0, 3, 1, 2)  # type: ignore[no-any-return]
+    return sums.reshape(-1, factor, factor, groups * own).transpose(0, 3, 1, 2)
 
 
 def _weights(layer: Conv | ConvTranspose, weight: ArrayLike) -> NDArray[Any]:
@@ -215,7 +231,7 @@ def _weights(layer: Conv | ConvTranspose, weight: ArrayLike) -> NDArray[Any]:
 
 
 def _fits(layer: Conv | ConvTranspose, shape: tuple[int, ...]) -> bool:
-    """Is this a weight's shape?"""
+    """Is this the shape of a weight of the layer?"""
     given = (layer.in_channels, layer.out_channels)
     first, second = given if isinstance(layer, ConvTranspose) else given[::-1]
     if len(shape) - 2 not in ((layer.ndim,) if layer.ndim else (1, 2, 3)) or 0 in shape or shape[0] % layer.groups:
@@ -227,15 +243,17 @@ def _fits(layer: Conv | ConvTranspose, shape: tuple[int, ...]) -> bool:
 
 
 def _array(values: Any) -> NDArray[Any]:
-    """Numbers as a numpy array of float64; a tensor leaves its graph and its device."""
-    np = require_numpy()
+    """Convert numbers to a numpy array of float64, also from a tensor with gradients or on a device."""
+    require_numpy()
+    import numpy as np
+
     if hasattr(values, "detach"):
         values = values.detach().cpu().double().numpy()
     try:
-        return np.asarray(values, dtype=np.float64)  # type: ignore[no-any-return]
+        return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise ParameterError(
-            "the weight is no array of numbers: give a numpy array, nested lists or a tensor"
+            "the weight is not an array of numbers: give a numpy array, nested lists or a tensor"
         ) from None
 
 
@@ -243,12 +261,12 @@ def _array(values: Any) -> NDArray[Any]:
 
 
 class Ranking(NamedTuple):
-    """The layers of a network whose weights make a pattern, strongest first.
+    """The patterns of a network's layers, strongest first.
 
     Attributes:
-        artefacts: of every layer that moves by more than 1 and whose weight was found.
-        missing: the layers without one, and why.
-        unused: the weights that have the shape of a kernel and belong to none of the network's layers.
+        artefacts: one for every layer with a stride above 1, or in front of a pixel shuffle, whose weight was found.
+        missing: the layers whose weight was not found, and why.
+        unused: the weights that have the shape of a kernel but belong to no layer of the network.
     """
 
     artefacts: list[Artefact]
@@ -257,12 +275,12 @@ class Ranking(NamedTuple):
 
 
 def strengths(subject: nn.Module | Network, weights: Mapping[str, Any] | None = None) -> Ranking:
-    """The artefacts of a module, or of a network with a state_dict, strongest first.
+    """Measure the patterns of a module, or of a network with a state_dict, and list them strongest first.
 
-    Transposed convolutions and convolutions in front of a pixel shuffle by their outputs, strided convolutions by the
-    gradient of their inputs. A weight belongs to the layer of its name, as in `up.0.weight`; failing that (a prefix
-    such as `module.`, a network from a text without names) to the only layer whose name it ends with, or whose shape
-    it has.
+    Transposed convolutions and convolutions in front of a pixel shuffle are measured by their outputs, strided
+    convolutions by the gradient of their inputs. A weight belongs to the layer that its name gives, as in
+    `up.0.weight`. If there is none (because of a prefix such as `module.`, or because the network has no names), it
+    belongs to the only layer whose name it ends with, or whose shape it has.
 
     Raises ParameterError for a network without weights, MissingDependencyError without numpy.
 
@@ -274,7 +292,7 @@ def strengths(subject: nn.Module | Network, weights: Mapping[str, Any] | None = 
     """
     network, given = _with_weights(subject, weights)
     subjects = {node.name: (node, shuffle) for node, shuffle in _subjects(network)}
-    convolutions = [node for node in network.nodes if isinstance(node.layer, Conv | ConvTranspose)]
+    convolutions = {node.name: node.layer for node in network.nodes if isinstance(node.layer, Conv | ConvTranspose)}
     found, missing = _matched(convolutions, given)
     artefacts = [
         strength(node.layer, given[found[name]], shuffle, _bias(given, found[name]) if shuffle else None, name=name)
@@ -304,7 +322,7 @@ def _with_weights(subject: Any, weights: Mapping[str, Any] | None) -> tuple[Netw
 
 
 def _subjects(network: Network) -> list[tuple[Node, PixelShuffle | None]]:
-    """The layers whose kernels move by more than 1, and convolutions whose output a shuffle spreads."""
+    """The layers with a stride above 1, and the convolutions in front of a pixel shuffle."""
     shuffles = {node.inputs[0]: node.layer for node in network.nodes if isinstance(node.layer, PixelShuffle)}
     found: list[tuple[Node, PixelShuffle | None]] = []
     for node in network.nodes:
@@ -318,32 +336,39 @@ def _subjects(network: Network) -> list[tuple[Node, PixelShuffle | None]]:
     return found
 
 
-def _matched(nodes: Sequence[Node], given: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
-    """({layer: its weight's key}, {layer: why it has none})."""
+def _matched(
+    layers: Mapping[str, Conv | ConvTranspose], given: Mapping[str, Any]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return ({layer: the key of its weight}, {layer: why it has none})."""
     found: dict[str, str] = {}
     missing: dict[str, str] = {}
+    unnamed: list[str] = []
     kernels = {key: _shape(value) for key, value in given.items() if len(_shape(value)) in (3, 4, 5)}
-    for node in nodes:
-        key = f"{node.name}.weight"
+    for name, layer in layers.items():
+        key = f"{name}.weight"
         ends = [each for each in kernels if each.endswith(f".{key}")]
         choice = key if key in kernels else ends[0] if len(ends) == 1 else None
-        if choice is not None and _fits(node.layer, kernels[choice]):  # type: ignore[arg-type]
-            found[node.name] = choice
-        elif choice is not None:
-            missing[node.name] = f"{choice} has shape {times(kernels[choice])}, which is none of {node.layer}"
+        if choice is None:
+            missing[name] = f"there is no {key}"
+            unnamed.append(name)
+        elif _fits(layer, kernels[choice]):
+            found[name] = choice
         else:
-            missing[node.name] = f"there is no {key}"
-    left = [node for node in nodes if node.name in missing and missing[node.name].startswith("there is no")]
-    for node in left:
+            missing[name] = f"{choice} has shape {times(kernels[choice])}, which does not fit {layer}"
+    for name in unnamed:
         taken = set(found.values())
-        alike = [key for key, shape in kernels.items() if key not in taken and _fits(node.layer, shape)]  # type: ignore[arg-type]
-        rivals = [each for each in left if each.name not in found and str(each.layer) == str(node.layer)]
+        alike = [key for key, shape in kernels.items() if key not in taken and _fits(layers[name], shape)]
+        rivals = [each for each in unnamed if each not in found and str(layers[each]) == str(layers[name])]
         if len(alike) == len(rivals) == 1:
-            found[node.name] = alike[0]
-            del missing[node.name]
+            found[name] = alike[0]
+            del missing[name]
         elif alike:
-            missing[node.name] += f", and {len(alike)} weights have its shape"
+            missing[name] += f", and {_weights_with(len(alike))} its shape"
     return found, missing
+
+
+def _weights_with(count: int) -> str:
+    return "1 weight has" if count == 1 else f"{count} weights have"
 
 
 def _bias(given: Mapping[str, Any], key: str) -> Any:
@@ -355,12 +380,12 @@ def _shape(value: Any) -> tuple[int, ...]:
 
 
 def read_checkpoint(path: str) -> dict[str, NDArray[Any]]:
-    """The floating-point arrays of a checkpoint by their names: .safetensors, or what torch.save wrote.
+    """Read the floating-point arrays of a checkpoint by name, from .safetensors or from what torch.save wrote.
 
-    Nothing in the file is run: torch reads it with weights_only. Of a file that holds more than a state_dict, its
-    'state_dict', 'model_state_dict' or 'model'.
+    No code in the file is run: torch reads it with weights_only. If the file holds more than a state_dict, the weights
+    are those under 'state_dict', 'model_state_dict' or 'model'.
 
-    Raises ConvarithError for a file that cannot be read so, MissingDependencyError without safetensors or torch.
+    Raises ConvarithError if the file cannot be read in this way, MissingDependencyError without safetensors or torch.
     """
     if not os.path.isfile(path):
         raise ConvarithError(f"there is no file {path}: give a .safetensors, .pt or .pth file")
@@ -384,33 +409,30 @@ def _floating(loaded: Mapping[Any, Any]) -> dict[str, NDArray[Any]]:
 
 def _read_safetensors(path: str) -> Any:
     require_numpy()
-    try:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-    except ImportError:
-        raise MissingDependencyError(
-            "safetensors is not installed: run  pip install safetensors  in this environment"
-        ) from None
+    require("safetensors")
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise ConvarithError(f"cannot read {path}: {error}") from None
-    except (KeyError, TypeError, AttributeError):  # bfloat16 and 8-bit floats, which numpy does not have
+    except (KeyError, TypeError, AttributeError):  # bfloat16 and 8-bit floats, which numpy lacks
         try:
             from safetensors.torch import load_file as load_tensors
         except ImportError:
-            raise ConvarithError(f"{path} has a number format that numpy does not know: install torch") from None
+            raise ConvarithError(f"{path} has a number format that numpy lacks: install torch to read it") from None
         return load_tensors(path)
 
 
 def _read_torch(path: str) -> Any:
-    from convarith.pytorch import require_torch
+    require_torch()
+    import torch
 
-    torch = require_torch()
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - torch raises what its zip and pickle readers raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConvarithError(
-            f"cannot read the weights of {path} without running what it holds ({reason}): save a model's state_dict()"
+            f"cannot read the weights of {path} without running code in it ({reason}): save a model's state_dict()"
         ) from None

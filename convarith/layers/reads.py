@@ -73,6 +73,11 @@ class Reads(ABC):
         """Does an output see the whole axis, so that there is no field that moves with it?"""
         return False
 
+    @property
+    def shares_differ(self) -> bool:
+        """Does an output multiply its inputs by different shares, beside a weight?"""
+        return False
+
     def tap(self, output: Index, candidate: Index) -> Index:
         """The tap that a candidate's number stands for; the candidates go through the inputs in ascending order."""
         return candidate + 0 * output
@@ -315,6 +320,11 @@ class Interpolation(Reads):
     def cycle(self) -> tuple[int, int]:
         """The scale as a fraction."""
         return self.scale.denominator, self.scale.numerator
+
+    @property
+    def shares_differ(self) -> bool:
+        """The closer input counts for more."""
+        return not self._nearest
 
     @property
     def whole(self) -> bool:

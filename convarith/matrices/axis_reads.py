@@ -1,12 +1,11 @@
-"""What the outputs of a linear layer read along one axis: counted in integers, or listed as arrays of numpy."""
+"""What the outputs of a linear layer read along one axis, listed as arrays of numpy."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 from convarith.layers.base import Layer, SpatialLayer
-from convarith.layers.reads import Interpolation, Reads, Spread, Window
-from convarith.layers.resampling import LINEAR_MODES
+from convarith.layers.reads import Reads, Spread
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,60 +50,6 @@ def kernel_at(layer: SpatialLayer, axis: int) -> int:
     return reads_of(layer, axis, 1, 1).kernel
 
 
-def entries_along(layer: SpatialLayer, axis: int, size: int, output: int, ndim: int = 1) -> int:
-    """How many (output, input) pairs of one axis meet.
-
-    >>> import convarith as ca
-    >>> entries_along(ca.Conv(kernel_size=3, stride=2, padding=1), 0, 7, 4)
-    10
-    """
-    if not size or not output:
-        return 0
-    found = reads_of(layer, axis, size, output, ndim)
-    if isinstance(found, Spread):
-        return meetings(size, output, found.size, found.stride, found.dilation, found.before)
-    if isinstance(found, Window):
-        if found.mode == "zeros":
-            return meetings(output, size, found.size, found.stride, found.dilation, found.before)
-        return _with_copies(found, size, output)
-    if isinstance(found, Interpolation) and found.candidates == 1:
-        return output
-    return int(axis_reads(layer, axis, size, output, ndim).valid.sum())
-
-
-def meetings(outer: int, inner: int, kernel: int, stride: int, dilation: int, padding: int) -> int:
-    """Pairs (position < outer, tap) with 0 <= stride * position - padding + dilation * tap < inner.
-
-    >>> meetings(4, 7, kernel=3, stride=2, dilation=1, padding=1)
-    10
-    """
-    count = 0
-    for shift in range(padding, padding - dilation * kernel, -dilation):
-        count += max(0, min(outer - 1, (inner - 1 + shift) // stride) - max(0, -(-shift // stride)) + 1)
-    return count
-
-
-def _with_copies(window: Window, size: int, output: int) -> int:
-    """Pairs where the padding shows inputs: every tap reads another one but at the border, where they are compared."""
-    span = window.dilation * (window.size - 1) + 1
-    first = max(0, -(-window.before // window.stride))
-    end = max(first, min(output, (size - span + window.before) // window.stride + 1))
-    count = (end - first) * window.size
-    for position in (*range(min(first, output)), *range(end, output)):
-        count += len({window.source(position, tap, size)[0] for tap in range(window.size)})
-    return count
-
-
-def candidates_along(layer: SpatialLayer, axis: int, size: int = 1, output: int = 1) -> int:
-    """How many candidates of one axis `AxisReads` lists for every output, at most.
-
-    >>> import convarith as ca
-    >>> candidates_along(ca.ConvTranspose(kernel_size=5, stride=2), 0)
-    3
-    """
-    return reads_of(layer, axis, size, output).candidates
-
-
 def axis_reads(layer: SpatialLayer, axis: int, size: int, output: int, ndim: int = 1) -> AxisReads:
     """The reads of one of `ndim` axes, each row in the order of its columns (unless the padding shows inputs).
 
@@ -122,15 +67,3 @@ def axis_reads(layer: SpatialLayer, axis: int, size: int, output: int, ndim: int
     valid = (misses == 0) & (columns >= 0) & (columns < size)
     weights = taps * (found.kernel > 1)
     return AxisReads(size, columns, weights, valid, found.shares(outputs, taps, size))
-
-
-# For the modules beside this one, until they say it in these words.
-LinearLayer = SpatialLayer
-AxisPattern = AxisReads
-axis_pattern = axis_reads
-UPSAMPLE_MODES = LINEAR_MODES
-
-
-def pads_with_input(layer: SpatialLayer) -> bool:
-    """Is the padding made of the input, so that two taps may read the same value?"""
-    return getattr(layer, "pad_mode", "zeros") != "zeros"

@@ -1,4 +1,4 @@
-"""Other views of a layer's matrix: applied without being built, its transpose as a layer, a fully connected layer."""
+"""Other forms of a layer's matrix: an operator that is not built, the transpose as a layer, a dense Linear layer."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from convarith.dependencies import require_scipy
 from convarith.errors import ParameterError
-from convarith.layers.base import Layer
+from convarith.layers.base import Layer, SpatialLayer
 from convarith.layers.convolution import Conv, ConvTranspose, transposed
-from convarith.layers.folding import Unfold
 from convarith.layers.reshaping import Linear
-from convarith.matrices.axis_reads import AxisPattern, LinearLayer
+from convarith.matrices.axis_reads import AxisReads
 from convarith.matrices.matrix import (
+    LayerSizes,
     affine,
     measured,
     numbers,
     patterns,
     refuse_beyond_memory,
-    require_numpy,
     shape_of_matrix,
     weight_of,
 )
@@ -26,31 +26,31 @@ from convarith.sizes.normalise import collapse, shape_of, times
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-    from scipy.sparse import csr_array  # type: ignore[import-untyped]
-    from scipy.sparse.linalg import LinearOperator  # type: ignore[import-untyped]
+    from scipy.sparse import csr_array
+    from scipy.sparse.linalg import LinearOperator
 
 
 def operator(layer: Layer, input_size: int | Sequence[int], weight: ArrayLike | None = None) -> LinearOperator:
-    """The matrix as scipy's LinearOperator that is never built: products with it (`@`) and with its adjoint (`.H @`).
+    """Return a scipy LinearOperator that multiplies by the matrix (`@`) or its adjoint (`.H @`) without building it.
 
-    It takes the memory of the layer's unfolded input, not of the matrix: that is out_channels/groups times less.
-    Arguments and errors are those of `conv_matrix`.
+    It needs as much memory as the layer's unfolded input, which is out_channels/groups times less than the matrix.
+    Takes the arguments of `conv_matrix` and raises the same errors.
 
     >>> import convarith as ca
     >>> lecture = operator(ca.Conv(kernel_size=2), (3, 3), [[0, 1], [2, 3]])
     >>> (lecture @ range(1, 10)).tolist(), (lecture.H @ [1, 0, 0, 0]).tolist()
     ([25.0, 31.0, 43.0, 49.0], [0.0, 1.0, 0.0, 2.0, 3.0, 0.0, 0.0, 0.0, 0.0])
     """
-    np = require_numpy()
+    require_scipy()
+    import numpy as np
     from scipy.sparse.linalg import LinearOperator
 
     sizes = measured(layer, input_size)
-    assert isinstance(layer, LinearLayer)
+    assert isinstance(layer, SpatialLayer)
     taps, positions, own = prod(sizes.kernel), prod(sizes.outputs), sizes.in_channels // sizes.groups
-    unfolded = 2 * 8 * sizes.in_channels * taps * positions
-    refuse_beyond_memory(unfolded, f"the unfolded input of {layer} at {times(sizes.inputs)}")
+    check_unfolding(layer, sizes)
     values = weight_of(layer, sizes, None if weight is None else numbers(weight, "weight"))
-    if isinstance(layer, Unfold):  # every tap is a row of its own
+    if layer.row_per_tap:  # every tap has a row of its own
         values = np.eye(taps)
     kernels = values.reshape(sizes.groups, len(values) // sizes.groups, own * taps)
     unfolds = [unfold_along(axis, count) for axis, count in zip(patterns(layer, sizes), sizes.kernel, strict=True)]
@@ -61,7 +61,7 @@ def operator(layer: Layer, input_size: int | Sequence[int], weight: ArrayLike | 
 
     def apply(x: NDArray[Any]) -> NDArray[Any]:
         columns = x.reshape(sizes.in_channels, prod(sizes.inputs)).T
-        for unfold in unfolds:  # each turns the axis in front into its windows, and puts them last
+        for unfold in unfolds:  # each turns the first axis into its windows and moves them to the end
             columns = (unfold @ columns.reshape(unfold.shape[1], columns.size // unfold.shape[1])).T
         columns = columns.reshape(sizes.in_channels, *windows).transpose(taps_first)
         outputs: NDArray[Any] = kernels @ columns.reshape(sizes.groups, own * taps, positions)
@@ -78,15 +78,22 @@ def operator(layer: Layer, input_size: int | Sequence[int], weight: ArrayLike | 
     return LinearOperator(shape_of_matrix(layer, sizes), matvec=apply, rmatvec=apply_adjoint, dtype=values.dtype)
 
 
-def unfold_along(pattern: AxisPattern, taps: int) -> csr_array:
-    """The windows of one axis as a matrix: row tap * outputs + output has the input that this tap reads.
+def check_unfolding(layer: SpatialLayer, sizes: LayerSizes) -> None:
+    """Raise ParameterError if the layer's unfolded input, of which a product holds two, is beyond the free memory."""
+    unfolded = sizes.in_channels * prod(sizes.kernel) * prod(sizes.outputs)
+    refuse_beyond_memory(2 * 8 * unfolded, f"the unfolded input of {layer} at {times(sizes.inputs)}")
+
+
+def unfold_along(pattern: AxisReads, taps: int) -> csr_array:
+    """The windows along one axis as a matrix: row tap * outputs + output selects the input that this tap reads.
 
     >>> import convarith as ca
-    >>> from convarith.matrices.axis_reads import axis_pattern
-    >>> unfold_along(axis_pattern(ca.Conv(kernel_size=2), 0, 3, 2), 2).toarray().astype(int).tolist()
+    >>> from convarith.matrices.axis_reads import axis_reads
+    >>> unfold_along(axis_reads(ca.Conv(kernel_size=2), 0, 3, 2), 2).toarray().astype(int).tolist()
     [[1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1]]
     """
-    np = require_numpy()
+    require_scipy()
+    import numpy as np
     from scipy.sparse import csr_array
 
     outputs, valid = len(pattern.columns), pattern.valid
@@ -97,12 +104,12 @@ def unfold_along(pattern: AxisPattern, taps: int) -> csr_array:
 
 
 def adjoint(layer: Layer, input_size: int | Sequence[int]) -> Conv | ConvTranspose:
-    """The layer whose matrix is the transpose of this one's: it maps this layer's output size to `input_size`.
+    """Return the layer whose matrix is the transpose of this one's. It maps this layer's output size to `input_size`.
 
-    Conv and ConvTranspose change places. torch keeps both weights in one layout, so the weight is the same array, as
-    it stands; a bias is none of the matrix's.
+    The adjoint of a Conv is a ConvTranspose and the other way round. It takes the same weight array, since torch's
+    layouts of the two match. The bias is not part of the matrix.
 
-    Raises ParameterError where the transpose is no single layer, ShapeError for an input that the layer refuses.
+    Raises ParameterError if the transpose is not a single layer, ShapeError if the layer does not accept the input.
 
     >>> import convarith as ca
     >>> adjoint(ca.Conv(kernel_size=3, stride=2, padding=1), 28)
@@ -115,7 +122,7 @@ def adjoint(layer: Layer, input_size: int | Sequence[int]) -> Conv | ConvTranspo
         sides = []
         for axis in range(len(sizes.inputs)):
             padding, extra, stride = (layer.at(name, axis) for name in ("padding", "output_padding", "stride"))
-            over = max(0, extra - stride + 1)  # windows that the transposed convolution has no input for
+            over = max(0, extra - stride + 1)  # windows for which the transposed convolution has no input
             sides.append((padding, padding - over) if over else padding)
         return Conv(
             kernel_size=layer.kernel_size, stride=layer.stride, dilation=layer.dilation, groups=layer.groups,
@@ -124,35 +131,36 @@ def adjoint(layer: Layer, input_size: int | Sequence[int]) -> Conv | ConvTranspo
         )  # fmt: skip
     if not isinstance(layer, Conv) or layer.padding_mode != "zeros":
         raise ParameterError(
-            f"the transpose of {layer} is no layer: take conv_matrix(...).T, or the operator's .H, "
-            "or a convolution padded with zeros"
+            f"the transpose of {layer} is not a layer: use conv_matrix(...).T, the operator's .H, "
+            "or a convolution that pads with zeros"
         )
     back, *crop = transposed(layer, sizes.inputs)
     if crop:
         raise ParameterError(
             f"the transpose of {layer} at {times(sizes.inputs)} is two layers, {back} and {crop[0]}: "
-            "take conv_matrix(...).T, or the same padding on both sides"
+            "use conv_matrix(...).T, or the same padding on both sides"
         )
     assert isinstance(back, ConvTranspose)
     return back
 
 
 class FullyConnected(NamedTuple):
-    """A layer as torch's Linear on flattened maps: y = weight @ x + bias."""
+    """A layer as a torch Linear on flattened maps: y = weight @ x + bias."""
 
     layer: Linear
     weight: NDArray[Any]
-    """(out_features, in_features), as torch.nn.Linear has it."""
+    """Of shape (out_features, in_features), as in torch.nn.Linear."""
     bias: NDArray[Any]
-    """(out_features,); zeros where no bias was given."""
+    """Of shape (out_features,); zeros if no bias was given."""
 
 
 def fully_connected(
     layer: Layer, input_size: int | Sequence[int], weight: ArrayLike | None = None, bias: ArrayLike | None = None
 ) -> FullyConnected:
-    """The fully connected layer that does the same to flattened maps, with its dense weight and bias.
+    """Return the fully connected layer that does the same to flattened maps, with its dense weight and bias.
 
-    Arguments and errors are those of `affine`; also refused is a dense matrix beyond the free memory.
+    Takes the arguments of `affine` and raises the same errors, and ParameterError if the dense matrix needs more memory
+    than is free.
 
     >>> import convarith as ca
     >>> same = fully_connected(ca.Conv(kernel_size=2), 3, [1, -1], [0.5])
@@ -160,20 +168,20 @@ def fully_connected(
     (Linear(3, 2), [[1.0, -1.0, 0.0], [0.0, 1.0, -1.0]], [0.5, 0.5])
     """
     sizes = measured(layer, input_size)
-    assert isinstance(layer, LinearLayer)
+    assert isinstance(layer, SpatialLayer)
     rows, columns = shape_of_matrix(layer, sizes)
-    refuse_beyond_memory(8 * rows * columns, f"the dense {rows} x {columns} matrix of {layer}")
+    refuse_beyond_memory(8 * rows * columns, f"the dense {rows:,} x {columns:,} matrix of {layer}")
     matrix, offset = affine(layer, input_size, weight, bias)
     return FullyConnected(Linear(in_features=columns, out_features=rows), matrix.toarray(), offset)
 
 
 def as_convolution(linear: Linear, input_shape: Sequence[int]) -> Conv:
-    """The convolution that does to a (C, *spatial) map what a Linear does to the flattened map: one kernel, its size.
+    """Return the convolution that does to a (C, *spatial) map what a Linear does to the flattened map.
 
-    Its weight is the Linear's, reshaped to (out_features, *input_shape); at larger maps it slides, which makes a
-    fully convolutional network of a classifier.
+    Its kernel is as large as the map, and its weight is the Linear's, reshaped to (out_features, *input_shape). On a
+    larger map it slides, which turns a classifier into a fully convolutional network.
 
-    Raises ParameterError where the shape does not flatten to in_features.
+    Raises ParameterError if the shape does not flatten to in_features.
 
     >>> import convarith as ca
     >>> conv = as_convolution(ca.parse("Linear(512*7*7, 4096)"), (512, 7, 7))
@@ -184,7 +192,7 @@ def as_convolution(linear: Linear, input_shape: Sequence[int]) -> Conv:
     if not 1 <= len(spatial) <= 3 or prod(input_shape) != linear.in_features:
         raise ParameterError(
             f"{times(input_shape)} flattens to {prod(input_shape)}, but {linear} takes {linear.in_features} features: "
-            "give the (C, *spatial) shape that is flattened"
+            "give the (C, *spatial) shape of the map before it is flattened"
         )
     return Conv(
         in_channels=channels, out_channels=linear.out_features, kernel_size=collapse(spatial),

@@ -1,25 +1,26 @@
-"""The singular values of a layer's matrix, and what follows from them: rank, condition, what the layer can amplify.
+"""The singular values of a layer's matrix, and what follows from them: rank, condition, how much the layer amplifies.
 
-Four ways, the first that fits is taken:
-- by axis: a layer without weights is a Kronecker product of its axes, its singular values are the products of theirs;
-- by frequency: a circular convolution whose stride divides the size is one small matrix a frequency;
-- dense: LAPACK on each group's block;
-- Lanczos: an estimate of the largest ones, the matrix applied without being built.
+There are four methods, and the first that fits is used:
+- by axis: a layer without weights is a Kronecker product of its axes, so its singular values are products of theirs;
+- by frequency: a circular convolution whose stride divides the size splits into one small matrix per frequency;
+- dense: LAPACK on the block of every group;
+- Lanczos: an estimate of the largest singular values, from products with the matrix, which is not built.
 
-The first three are exact up to rounding. Everything is computed in double precision.
+The first three are exact up to rounding. All computations are in double precision.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf, prod
+from math import inf, prod, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from convarith.dependencies import require_numpy, require_scipy
 from convarith.errors import ParameterError
-from convarith.layers.base import Layer
+from convarith.layers.base import Layer, SpatialLayer
 from convarith.layers.convolution import Conv, ConvTranspose
 from convarith.layers.folding import Unfold
-from convarith.matrices.axis_reads import LinearLayer
+from convarith.matrices.absolute_sums import largest_sums
 from convarith.matrices.matrix import (
     LayerSizes,
     conv_matrix,
@@ -27,81 +28,85 @@ from convarith.matrices.matrix import (
     numbers,
     patterns,
     refuse_beyond_memory,
-    require_numpy,
     shape_of_matrix,
     weight_of,
 )
-from convarith.matrices.operators import adjoint, operator, unfold_along
+from convarith.matrices.operators import adjoint, check_unfolding, operator, unfold_along
 from convarith.sizes.normalise import nearest, times
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
 METHODS = ("by axis", "by frequency", "dense", "Lanczos")
 
 MOST_WORK = 10**9
-"""Multiplications that an exact way may take unless it is asked for by its name: seconds on one core."""
+"""Multiplications that an exact method may take unless it is asked for by name: seconds on one core."""
 
 EACH_MATRIX = 3000
-"""What a small matrix costs LAPACK beside its multiplications."""
+"""What LAPACK spends on a small matrix besides its multiplications, in multiplications."""
 
 ESTIMATED = 6
-"""How many singular values Lanczos looks for unless a count is given."""
+"""How many singular values Lanczos finds unless a count is given."""
 
 LARGEST = 1e100
-"""Weights up to which no sum of squares leaves the range of double precision."""
+"""Sums of squares of weights up to this size stay within the range of double precision."""
 
 TOLERANCE = 1e-4
-"""Where Lanczos stops: the residual over the squared value; the value itself is then far closer."""
+"""Lanczos stops at this residual, relative to the squared value; the value itself is then much closer."""
 
 
 class SingularValues(NamedTuple):
-    """Singular values, descending."""
+    """Singular values in descending order."""
 
     values: NDArray[Any]
     method: str
     """One of METHODS."""
     complete: bool
-    """Are these all min(rows, columns) of them?"""
+    """Are these all min(rows, columns) singular values?"""
 
 
 class Stability(NamedTuple):
-    """What a layer does to the length of its input; None is what only a smaller matrix would tell."""
+    """How a layer changes the length of its input. A field is None if the matrix is too large to compute it."""
 
     rows: int
     columns: int
     largest: float | None
-    """The largest singular value, the layer's Lipschitz constant; from below where Lanczos estimated it."""
+    """The largest singular value, which is the layer's Lipschitz constant. An estimate by Lanczos is never above it."""
     smallest: float | None
-    """The smallest of min(rows, columns) singular values."""
+    """The smallest of the min(rows, columns) singular values."""
     rank: int | None
     condition: float | None
     """largest / smallest; infinite below full rank."""
     bound: float
-    """No smaller than the largest singular value, for certain."""
+    """An upper bound of the largest singular value, which always holds."""
     method: str | None
-    """How the singular values were found, one of METHODS; None where nothing but the bound was asked for."""
+    """How the singular values were found, one of METHODS; None if only the bound was computed."""
 
     @property
     def amplifies(self) -> str:
-        """The reading in words: how much longer an output can get, and which inputs leave no trace.
+        """The same in words: the factors by which the layer changes lengths, and how many input directions it loses.
 
         >>> import convarith as ca
         >>> stability(ca.Conv(kernel_size=3), 7, [1, 2, 3]).amplifies
-        'no input grows more than 5.605 times; 2 of 7 directions are lost'
+        'by a factor of at most 5.605; 2 of 7 input directions are lost'
         """
-        if self.largest is None:
-            grows = f"no input grows more than {self.bound:.4g} times"
+        most, kept = self.largest, self.rank
+        if most is None:
+            factor = f"of at most {self.bound:.4g}"
         elif self.method == "Lanczos":
-            grows = f"some input grows {self.largest:.4g} times, none more than {self.bound:.4g} times"
+            factor = f"of {most:.4g} for some input, at most {self.bound:.4g}"
+        elif self.smallest is None or kept is None or kept < self.columns:
+            factor = f"of at most {most:.4g}"
+        elif f"{most:.4g}" == f"{self.smallest:.4g}":
+            factor = f"of {most:.4g}"
         else:
-            grows = f"no input grows more than {self.largest:.4g} times"
-        if self.rank is None:
-            lost = max(0, self.columns - self.rows)
-            return f"{grows}; at least {lost:,} of {self.columns:,} directions are lost" if lost else grows
-        if self.rank < self.columns:
-            return f"{grows}; {self.columns - self.rank:,} of {self.columns:,} directions are lost"
-        return f"{grows}, none less than {self.smallest:.4g} times" if self.smallest is not None else grows
+            factor = f"between {self.smallest:.4g} and {most:.4g}"
+        lost = self.columns - (min(self.rows, self.columns) if kept is None else kept)
+        if not lost:
+            return f"by a factor {factor}"
+        least, verb = "" if kept is not None else "at least ", "is" if lost == 1 else "are"
+        return f"by a factor {factor}; {least}{lost:,} of {self.columns:,} input directions {verb} lost"
 
 
 def singular_values(
@@ -111,12 +116,12 @@ def singular_values(
     count: int | None = None,
     method: str | None = None,
 ) -> SingularValues:
-    """The singular values of a layer's matrix, all of them or the `count` largest.
+    """Compute the singular values of a layer's matrix, all of them or the `count` largest.
 
-    `method` is one of METHODS; left out, the first that is exact and fits, else an estimate by Lanczos. Arguments are
-    those of `conv_matrix`.
+    `method` is one of METHODS. Without it the first exact method that fits is used, or Lanczos if there is none. The
+    other arguments are those of `conv_matrix`.
 
-    Raises what `conv_matrix` raises, and ParameterError for a method that does not fit the layer.
+    Raises what `conv_matrix` raises, and ParameterError if the method does not fit the layer.
 
     >>> import convarith as ca
     >>> around = ca.Conv(kernel_size=3, padding=1, padding_mode="circular")
@@ -124,13 +129,15 @@ def singular_values(
     >>> found.values.round(12).tolist(), found.method
     ([2.0, 2.0, 0.0, 0.0], 'by frequency')
     """
-    np = require_numpy()
+    require_scipy()
+    import numpy as np
+
     if method is not None and method not in METHODS:
         raise ParameterError(f"method {method!r} is unknown: {nearest(method, METHODS)}")
     if count is not None and count < 1:
         raise ParameterError(f"count is {count}: it must be at least 1")
     sizes = measured(layer, input_size)
-    assert isinstance(layer, LinearLayer)
+    assert isinstance(layer, SpatialLayer)
     values = _exactly(layer, sizes, weight)
     least = min(shape_of_matrix(layer, sizes))
     chosen = method or _fitting(layer, sizes) or "Lanczos"
@@ -140,12 +147,12 @@ def singular_values(
         found = _by_group(layer, sizes, values)
     elif chosen == "by axis":
         if not _has_axes_alone(layer):
-            raise ParameterError(f"{layer} mixes its axes: by axis is for a layer without weights, take another method")
+            raise ParameterError(f"{layer} has weights: the method by axis is for layers without, choose another one")
         found = _by_axis(layer, sizes)
     else:
         why = _not_circular(layer, sizes)
         if why:
-            raise ParameterError(f"{layer} at {times(sizes.inputs)} {why}: take another method, or leave it out")
+            raise ParameterError(f"{layer} at {times(sizes.inputs)} {why}: choose another method, or leave it out")
         assert isinstance(layer, Conv)
         found = by_frequency(layer, sizes.inputs, values)
     found = np.sort(found)[::-1][: least if count is None else count]
@@ -153,12 +160,12 @@ def singular_values(
 
 
 def rank(layer: Layer, input_size: int | Sequence[int], weight: ArrayLike | None = None) -> int:
-    """The rank of a layer's matrix: how many directions of the input reach the output.
+    """Compute the rank of a layer's matrix: how many directions of the input reach the output.
 
-    Where the structure tells it (`structural_rank`), no number is computed, at any size. Otherwise singular values
-    above max(rows, columns) * 2**-52 times the largest count, as in numpy.
+    If the structure determines it (`structural_rank`), the size does not matter. Otherwise it is the number of singular
+    values above max(rows, columns) * 2**-52 times the largest one, as in numpy.
 
-    Raises what `conv_matrix` raises, and ParameterError for a matrix too large for exact singular values.
+    Raises what `conv_matrix` raises, and ParameterError if the matrix is too large for exact singular values.
 
     >>> import convarith as ca
     >>> rank(ca.Conv(kernel_size=3, stride=2), 10**6), rank(ca.Conv(kernel_size=2, padding=1), 3)
@@ -169,7 +176,7 @@ def rank(layer: Layer, input_size: int | Sequence[int], weight: ArrayLike | None
 
 
 def condition(layer: Layer, input_size: int | Sequence[int], weight: ArrayLike | None = None) -> float:
-    """The largest over the smallest of the min(rows, columns) singular values; inf below full rank.
+    """Divide the largest of the min(rows, columns) singular values by the smallest; inf without full rank.
 
     Raises what `rank` raises.
 
@@ -181,11 +188,11 @@ def condition(layer: Layer, input_size: int | Sequence[int], weight: ArrayLike |
 
 
 def structural_rank(layer: Layer, input_size: int | Sequence[int], weight: ArrayLike | None = None) -> int | None:
-    """The rank as far as the structure alone tells it; None where it does not.
+    """Return the rank if the structure of the matrix determines it, or None.
 
-    Without padding, and with one output channel a group, every row of a convolution begins at a column of its own: the
-    rank is the number of rows, whatever the stride and the dilation, if no group's kernel is all zero. For a
-    transposed convolution it is the number of columns, with one input channel a group.
+    Without padding and with one output channel per group, every row of a convolution begins in a column of its own. The
+    rank is then the number of rows, for any stride and dilation, unless the kernel of a group is all zero. For a
+    transposed convolution with one input channel per group it is the number of columns.
 
     >>> import convarith as ca
     >>> structural_rank(ca.Conv(kernel_size=3, dilation=2), 9), structural_rank(ca.Conv(kernel_size=3, padding=1), 9)
@@ -207,12 +214,14 @@ def structural_rank(layer: Layer, input_size: int | Sequence[int], weight: Array
 
 
 def bound(layer: Layer, input_size: int | Sequence[int], weight: ArrayLike | None = None) -> float:
-    """A number that the largest singular value never exceeds, without the matrix.
+    """Compute an upper bound of the largest singular value, without the matrix.
 
-    A convolution padded with zeros is part of the circular one on a grid of n + d*(k - 1) positions an axis (rounded up
-    to a multiple of the stride), so that one's largest singular value is a bound; the circular value on n positions is
-    none. Circular padding has its own value. For other layers, and where that takes too long: the root of the largest
-    absolute row sum times the largest absolute column sum.
+    A convolution that pads with zeros is part of the circular convolution on a grid of n + d*(k - 1) positions per axis
+    (rounded up to a multiple of the stride), whose largest singular value is the bound. On n positions it would not be
+    one. A circular convolution is its own bound. For other layers, and if that takes too long, the bound is the root of
+    the largest absolute row sum times the largest absolute column sum.
+
+    Raises what `conv_matrix` raises, and ParameterError if not even the layer's unfolded input fits into the memory.
 
     >>> import convarith as ca
     >>> layer, weight = ca.Conv(kernel_size=3, padding=1), [1, -2, 1]
@@ -220,40 +229,43 @@ def bound(layer: Layer, input_size: int | Sequence[int], weight: ArrayLike | Non
     >>> float(largest) <= bound(layer, 6, weight) <= 4
     True
     """
-    np = require_numpy()
     sizes = measured(layer, input_size)
-    assert isinstance(layer, LinearLayer)
+    assert isinstance(layer, SpatialLayer)
     values = _exactly(layer, sizes, weight)
     if not prod(shape_of_matrix(layer, sizes)):
         return 0.0
-    if _not_circular(layer, sizes) is None and _work("by frequency", layer, sizes) <= MOST_WORK:
-        return float(singular_values(layer, sizes.inputs, values, 1, "by frequency").values[0])
-    forwards: Layer = layer
-    grid = sizes.inputs
+    circular = _circular_around(layer, sizes)
+    if circular is not None and _work_by_frequency(*circular) <= MOST_WORK:
+        require_numpy()
+        return _largest_by_frequency(*circular, values)
+    check_unfolding(layer, sizes)  # before anything is imported, as a refusal needs only integers
+    rows, columns = largest_sums(layer, sizes, values)
+    return sqrt(rows * columns)
+
+
+def _circular_around(layer: SpatialLayer, sizes: LayerSizes) -> tuple[Conv, tuple[int, ...]] | None:
+    """The circular convolution, and its grid, whose matrix contains this layer's matrix or its transpose."""
+    if isinstance(layer, Conv) and _not_circular(layer, sizes) is None:
+        return layer, sizes.inputs
+    forwards, grid = layer, sizes.inputs
     if isinstance(layer, ConvTranspose):
         forwards, grid = adjoint(layer, sizes.inputs), sizes.outputs
-    if isinstance(forwards, Conv) and forwards.padding_mode == "zeros":
-        axes = list(enumerate(grid))
-        steps = [forwards.at("stride", axis) for axis, _ in axes]
-        grid = tuple(
-            -(-(size + forwards.span(axis) - 1) // step) * step for (axis, size), step in zip(axes, steps, strict=True)
-        )
-        if _work_by_frequency(forwards, grid) <= MOST_WORK:
-            return float(by_frequency(forwards, grid, values).max(initial=0))
-    absolute = operator(layer, sizes.inputs, None if values is None else abs(values))
-    rows, columns = absolute.shape
-    return float((abs(absolute @ np.ones(columns)).max() * abs(absolute.H @ np.ones(rows)).max()) ** 0.5)
+    if not isinstance(forwards, Conv) or forwards.padding_mode != "zeros":
+        return None
+    strides = [forwards.at("stride", axis) for axis in range(len(grid))]
+    wide = [size + forwards.span(axis) - 1 for axis, size in enumerate(grid)]
+    return forwards, tuple(-(-size // stride) * stride for size, stride in zip(wide, strides, strict=True))
 
 
 def stability(
     layer: Layer, input_size: int | Sequence[int], weight: ArrayLike | None = None, estimate: bool = True
 ) -> Stability:
-    """What a layer can do to the length of its input, and of a gradient: the transpose has the same singular values.
+    """Describe how a layer changes the length of its input. The transpose does the same to a gradient.
 
-    Fields that would be too much work are None. Without `estimate`, so is the largest singular value where Lanczos
-    would have to find it, which takes minutes for tens of millions of entries.
+    Fields that would take too long are None. Without `estimate`, the largest singular value is also None if only
+    Lanczos could find it, which takes minutes for tens of millions of entries.
 
-    Raises what `conv_matrix` raises for a wrong layer, size or weight.
+    Raises what `bound` raises.
 
     >>> import convarith as ca
     >>> found = stability(ca.Conv(kernel_size=2), (3, 3), [[0, 1], [2, 3]])
@@ -261,7 +273,7 @@ def stability(
     (4, 4.905, 2.012, 'dense')
     """
     sizes = measured(layer, input_size)
-    assert isinstance(layer, LinearLayer)
+    assert isinstance(layer, SpatialLayer)
     rows, columns = shape_of_matrix(layer, sizes)
     reach, most = structural_rank(layer, sizes.inputs, weight), bound(layer, sizes.inputs, weight)
     exact = _fitting(layer, sizes) is not None
@@ -274,40 +286,43 @@ def stability(
         reach = _rank_of(found, layer, sizes.inputs) if reach is None else reach
         ratio = _condition(found, reach)
         smallest = float(found.values.min(initial=largest)) if reach == min(rows, columns) else 0.0
-    # Where both are the same number, rounding alone puts the bound below.
+    # If both are the same number, rounding may leave the bound below.
     return Stability(rows, columns, largest, smallest, reach, ratio, max(largest, most), found.method)
 
 
 # How they are found ---------------------------------------------------------------------------------------------------
 
 
-def _exactly(layer: LinearLayer, sizes: LayerSizes, weight: ArrayLike | None) -> NDArray[Any] | None:
-    """The weight in double precision, checked; None where it is left out."""
-    np = require_numpy()
+def _exactly(layer: SpatialLayer, sizes: LayerSizes, weight: ArrayLike | None) -> NDArray[Any] | None:
+    """The weight in double precision, checked; None if there is none."""
+    require_numpy()
+    import numpy as np
+
     if weight is None:
         return None
     given = numbers(weight, "weight")
     weight_of(layer, sizes, given)
     if not (abs(given) <= LARGEST).all():
-        raise ParameterError(f"the weight has numbers that are not finite, or beyond {LARGEST:g}: scale it")
+        raise ParameterError(f"the weight has numbers that are not finite or are beyond {LARGEST:g}: scale it")
     return given.astype(np.complex128 if given.dtype.kind == "c" else np.float64)
 
 
 def _complete(layer: Layer, input_size: int | Sequence[int], weight: ArrayLike | None) -> SingularValues:
     sizes = measured(layer, input_size)
-    assert isinstance(layer, LinearLayer)
+    assert isinstance(layer, SpatialLayer)
     if _fitting(layer, sizes) is None:
         rows, columns = shape_of_matrix(layer, sizes)
         raise ParameterError(
-            f"all singular values of the {rows} x {columns} matrix of {layer} take {_work('dense', layer, sizes)} "
-            f"multiplications, more than {MOST_WORK}: take a smaller input, or circular padding"
+            f"all singular values of the {rows:,} x {columns:,} matrix of {layer} take "
+            f"{_work('dense', layer, sizes):,} multiplications, more than {MOST_WORK:,}: "
+            "take a smaller input, or circular padding"
         )
     return singular_values(layer, sizes.inputs, weight)
 
 
 def _rank_of(found: SingularValues, layer: Layer, input_size: int | Sequence[int]) -> int:
     sizes = measured(layer, input_size)
-    assert isinstance(layer, LinearLayer)
+    assert isinstance(layer, SpatialLayer)
     rounding = max(shape_of_matrix(layer, sizes)) * 2.0**-52 * found.values.max(initial=0)
     return int((found.values > rounding).sum())
 
@@ -318,18 +333,18 @@ def _condition(found: SingularValues, reach: int) -> float:
     return float(found.values[0] / found.values[-1])
 
 
-def _fitting(layer: LinearLayer, sizes: LayerSizes) -> str | None:
-    """The first exact way that fits the layer and is not too much work."""
-    ways = ["by axis"] * _has_axes_alone(layer) + ["by frequency"] * (not _not_circular(layer, sizes)) + ["dense"]
-    return next((way for way in ways if _work(way, layer, sizes) <= MOST_WORK), None)
+def _fitting(layer: SpatialLayer, sizes: LayerSizes) -> str | None:
+    """The first exact method that fits the layer and does not take too long."""
+    methods = ["by axis"] * _has_axes_alone(layer) + ["by frequency"] * (not _not_circular(layer, sizes)) + ["dense"]
+    return next((method for method in methods if _work(method, layer, sizes) <= MOST_WORK), None)
 
 
-def _work(way: str, layer: LinearLayer, sizes: LayerSizes) -> int:
-    """Multiplications that an exact way takes, about."""
-    if way == "by axis":
+def _work(method: str, layer: SpatialLayer, sizes: LayerSizes) -> int:
+    """Roughly how many multiplications an exact method takes."""
+    if method == "by axis":
         pairs = list(zip(sizes.inputs, sizes.outputs, strict=True))
         return sum(size * output * min(size, output) for size, output in pairs) + prod(map(min, pairs))
-    if way == "by frequency":
+    if method == "by frequency":
         assert isinstance(layer, Conv)
         return _work_by_frequency(layer, sizes.inputs)
     rows, columns = (side // sizes.groups for side in shape_of_matrix(layer, sizes))
@@ -343,37 +358,60 @@ def _work_by_frequency(layer: Conv, grid: tuple[int, ...]) -> int:
     return sizes.groups * (prod(grid) // phases) * (rows * columns * min(rows, columns) + EACH_MATRIX)
 
 
-def _has_axes_alone(layer: LinearLayer) -> bool:
+def _has_axes_alone(layer: SpatialLayer) -> bool:
     return not isinstance(layer, Conv | ConvTranspose | Unfold)
 
 
-def _not_circular(layer: LinearLayer, sizes: LayerSizes) -> str | None:
-    """Why the matrix is not the same at every window, going round; None where it is."""
+def _not_circular(layer: SpatialLayer, sizes: LayerSizes) -> str | None:
+    """Why a window does not find the same matrix all the way round; None if it does."""
     if not isinstance(layer, Conv) or layer.padding_mode != "circular":
-        return "is no convolution with circular padding"
+        return "is not a convolution with circular padding"
     for axis, (size, output) in enumerate(zip(sizes.inputs, sizes.outputs, strict=True)):
         stride = layer.at("stride", axis)
         if min(layer.pads(axis)) < 0 or size % stride or output * stride != size:
-            return f"goes round {size} positions in {output} steps of {stride}"
+            return f"goes round {size} positions in {output} steps of {stride} with padding {layer.pads(axis)}"
     return None
 
 
-def by_frequency(layer: Conv, grid: tuple[int, ...], weight: NDArray[Any] | None) -> NDArray[Any]:
-    """All singular values of the circular convolution on a grid that the strides divide, in no order.
-
-    With n = s*m positions along an axis, input s*q + r is entry q of phase r; the output is the sum, over the phases,
-    of circular correlations of length m, which the Fourier transform makes one matrix of (out/groups) x
-    (s * in/groups) a frequency. A kernel longer than the grid is wrapped round it, never cropped.
-
-    Source: Sedghi, Gupta, Long, arXiv 1805.10408, for stride 1; the phases add the strides.
+def by_frequency(layer: Conv, grid: tuple[int, ...], weight: NDArray[Any] | None) -> NDArray[np.float64]:
+    """Compute all singular values of the circular convolution on a grid that the strides divide, in no order.
 
     >>> import convarith as ca
     >>> by_frequency(ca.Conv(kernel_size=2, stride=2), (4,), None).round(6).tolist()
     [1.414214, 1.414214]
     """
-    np = require_numpy()
-    sizes, ndim = measured(layer, grid), len(grid)
+    sizes = measured(layer, grid)
+    return _svd(_frequency_blocks(layer, grid, weight_of(layer, sizes, weight), sizes.groups)).ravel()
+
+
+def _largest_by_frequency(layer: Conv, grid: tuple[int, ...], weight: NDArray[Any] | None) -> float:
+    """The largest of those singular values, in less time."""
+    import numpy as np
+
+    sizes = measured(layer, grid)
+    if weight is None:  # all ones: the matrix of one channel, times a matrix of ones
+        ones = np.ones((1, 1, *sizes.kernel))
+        channels = sizes.out_channels * sizes.in_channels / sizes.groups**2
+        return float(_svd(_frequency_blocks(layer, grid, ones, 1, half=True)).max(initial=0) * channels**0.5)
     kernels = weight_of(layer, sizes, weight)
+    half = kernels.dtype.kind == "f"  # the transform of real numbers is symmetric: one half has all singular values
+    return float(_svd(_frequency_blocks(layer, grid, kernels, sizes.groups, half)).max(initial=0))
+
+
+def _frequency_blocks(
+    layer: Conv, grid: tuple[int, ...], kernels: NDArray[Any], groups: int, half: bool = False
+) -> NDArray[np.complex128]:
+    """One matrix (out/groups, phases * in/groups) per group and frequency; of the symmetric frequencies `half`.
+
+    With n = s*m positions along an axis, input s*q + r is entry q of phase r. The output is the sum, over the phases,
+    of circular correlations of length m, which the Fourier transform diagonalises. A kernel longer than the grid is
+    wrapped around it, never cropped.
+
+    Source: Sedghi, Gupta, Long, arXiv 1805.10408, for stride 1; the phases add the strides.
+    """
+    import numpy as np
+
+    ndim = len(grid)
     outs, own, *taps = kernels.shape
     strides = [layer.at("stride", axis) for axis in range(ndim)]
     steps = [size // stride for size, stride in zip(grid, strides, strict=True)]
@@ -381,52 +419,63 @@ def by_frequency(layer: Conv, grid: tuple[int, ...], weight: NDArray[Any] | None
     reads = [
         (layer.at("dilation", axis) * np.arange(taps[axis]) - layer.pads(axis)[0]) % grid[axis] for axis in range(ndim)
     ]
-    places, phases = zip(*map(divmod, reads, strides), strict=True)
+    places, phases = zip(*(divmod(each, stride) for each, stride in zip(reads, strides, strict=True)), strict=True)
     folded = np.zeros((outs, own, *strides, *steps), kernels.dtype)
     np.add.at(folded, (slice(None), slice(None), *np.ix_(*phases), *np.ix_(*places)), kernels)
-    blocks = np.fft.fftn(folded, axes=range(-ndim, 0))
-    blocks = blocks.reshape(sizes.groups, outs // sizes.groups, own * prod(strides), prod(steps))
-    found: NDArray[Any] = np.linalg.svd(np.moveaxis(blocks, -1, 1), compute_uv=False)
-    return found.ravel()
+    axes = range(-ndim, 0)
+    blocks = np.fft.rfftn(folded, axes=axes) if half else np.fft.fftn(folded, axes=axes)
+    return np.moveaxis(blocks.reshape(groups, outs // groups, own * prod(strides), -1), -1, 1)
 
 
-def _by_axis(layer: LinearLayer, sizes: LayerSizes) -> NDArray[Any]:
-    """The products of the axes' singular values, and zeros where one axis grows while another one shrinks."""
-    np = require_numpy()
+def _svd(blocks: NDArray[Any]) -> NDArray[np.float64]:
+    """The singular values of every matrix in the last two axes; that of a single row or column is its length."""
+    import numpy as np
+
+    if 1 in blocks.shape[-2:]:
+        lengths: NDArray[np.float64] = np.linalg.norm(blocks, axis=(-2, -1))
+        return lengths
+    return np.linalg.svd(blocks, compute_uv=False)
+
+
+def _by_axis(layer: SpatialLayer, sizes: LayerSizes) -> NDArray[np.float64]:
+    """The products of the axes' singular values, and zeros if one axis grows while another one shrinks."""
+    import numpy as np
+
     found = abs(weight_of(layer, sizes, None).ravel()[:1])
     for pattern, taps in zip(patterns(layer, sizes), sizes.kernel, strict=True):
         windows = unfold_along(pattern, taps).toarray().reshape(taps, len(pattern.columns), pattern.size)
         found = np.outer(found, np.linalg.svd(windows.sum(axis=0), compute_uv=False)).ravel()
-    padded: NDArray[Any] = np.pad(found, (0, min(shape_of_matrix(layer, sizes)) - len(found)))
-    return padded
+    return np.pad(found, (0, min(shape_of_matrix(layer, sizes)) - len(found)))
 
 
-def _by_group(layer: LinearLayer, sizes: LayerSizes, weight: NDArray[Any] | None) -> NDArray[Any]:
-    """Those of the dense matrix: of each group's own block, as a group reads no other one's channels."""
-    np = require_numpy()
+def _by_group(layer: SpatialLayer, sizes: LayerSizes, weight: NDArray[Any] | None) -> NDArray[np.float64]:
+    """Those of the dense matrix, block by block: a group reads only its own channels."""
+    import numpy as np
+
     rows, columns = (side // sizes.groups for side in shape_of_matrix(layer, sizes))
-    refuse_beyond_memory(2 * 8 * rows * columns, f"a dense {rows} x {columns} block of the matrix of {layer}")
+    refuse_beyond_memory(2 * 8 * rows * columns, f"a dense {rows:,} x {columns:,} block of the matrix of {layer}")
     matrix = conv_matrix(layer, sizes.inputs, weight)
     if not matrix.nnz:
-        return np.zeros(min(matrix.shape))  # type: ignore[no-any-return]
+        return np.zeros(min(shape_of_matrix(layer, sizes)))
     blocks = (
         matrix[group * rows : (group + 1) * rows, group * columns : (group + 1) * columns]
         for group in range(sizes.groups)
     )
-    found: NDArray[Any] = np.concatenate([np.linalg.svd(block.toarray(), compute_uv=False) for block in blocks])
-    return found
+    return np.concatenate([np.linalg.svd(block.toarray(), compute_uv=False) for block in blocks])
 
 
-def _by_lanczos(layer: LinearLayer, sizes: LayerSizes, weight: NDArray[Any] | None, count: int) -> NDArray[Any]:
-    """The `count` largest, from products with the matrix and its transpose alone; always from the same start."""
-    np = require_numpy()
-    from scipy.sparse.linalg import svds  # type: ignore[import-untyped]
+def _by_lanczos(layer: SpatialLayer, sizes: LayerSizes, weight: NDArray[Any] | None, count: int) -> NDArray[Any]:
+    """The `count` largest, from products with the matrix and its transpose; the start is the same every time."""
+    import numpy as np
+    from scipy.sparse.linalg import svds
 
     least = min(shape_of_matrix(layer, sizes))
     if count >= least:
-        raise ParameterError(f"Lanczos finds fewer than all {least} singular values, count is {count}: ask for fewer")
+        raise ParameterError(
+            f"Lanczos cannot find all {least} singular values: count is {count}, give less than {least}"
+        )
     if weight is not None and not weight.any():
-        return np.zeros(count)  # type: ignore[no-any-return]
+        return np.zeros(count)
     basis = min(least - 1, max(40, 2 * count + 1))
     start = np.random.default_rng(0).standard_normal(least)
     applied = operator(layer, sizes.inputs, weight)

@@ -1,48 +1,44 @@
-"""The bridge to torch: a module as a layer, a layer as a module. torch is imported by the functions that need it."""
+"""From torch to convarith and back: a module as a layer or a network, a layer as a module.
+
+torch is imported by the functions that need it. `modules` converts single modules, `graph` whole models with the help
+of `calls` (the arguments of a call) and `functions` (what torch's functions are as layers); `user_code` imports a model
+from the user's files, `verification` compares the sizes with torch's.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from convarith.errors import MissingDependencyError, ParameterError
+from convarith.dependencies import require_torch
+from convarith.errors import ParameterError
 from convarith.layers.base import Layer
-from convarith.layers.registry import build, resolve
+from convarith.pytorch.modules import layer_of, to_module
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import ModuleType
 
-    from torch import Tensor, nn
+    from torch import nn
 
     from convarith.networks.network import Network
 
-
-def require_torch() -> ModuleType:
-    """torch itself, or MissingDependencyError with the line that installs it."""
-    try:
-        import torch
-    except ImportError:
-        raise MissingDependencyError(
-            "torch is not installed: run  pip install 'convarith[torch]'  in this environment"
-        ) from None
-    return torch
+__all__ = ["from_module", "layer_of", "require_torch", "to_module"]
 
 
 def from_module(module: nn.Module, input_shape: Sequence[int] | None = None) -> Layer | Network:
-    """A torch module: its layer where it is a single one that is known, the network of its graph otherwise.
+    """Read a torch module: as a layer if it is a single known one, otherwise as the network of its graph.
 
-    The graph is traced symbolically; modules of torch.nn and torch's functions become nodes, named as torch names
-    modules ('encoder.0'; a module that is called twice gets a suffix, and its parameters are counted twice).
-    Arithmetic with numbers leaves no node. Sizes that are taken from another tensor become MatchSize.
+    The graph is traced symbolically. Modules of torch.nn and functions of torch become nodes with the names that torch
+    gives them ('encoder.0'). A module that is called twice becomes two nodes, and its parameters are counted twice.
+    Arithmetic with plain numbers adds no node. Sizes that are taken from another tensor become MatchSize.
 
-    With `input_shape` (channels first, a batch may be left out) the model also runs once on zeros, in evaluation
-    mode, so that the shape at every node is known and compared; an operation that is not known, or disagrees, becomes
-    Opaque. A model that cannot be traced is recorded from that run. The module is left as it was.
+    With `input_shape` (channels first, with or without a batch) the model also runs once on zeros, in evaluation mode,
+    and the shape at every node is compared with the one that was recorded. An operation that is unknown, or whose
+    shape differs, becomes Opaque. A model that cannot be traced is recorded from that run. The module is not changed.
 
-    Weights that the model passes to a function count as its parameters; other tensors it holds do not, and the
-    network's remarks name them. Of several outputs the first is followed.
+    Weights that the model passes to a function count as its parameters. Other tensors that it holds do not, and the
+    network's remarks name them. If there are several outputs, the first one is followed.
 
-    Raises ParameterError where a shape is needed and `input_shape` is not given, ShapeError where the model refuses
+    Raises ParameterError if a shape is needed and `input_shape` is not given, ShapeError if the model does not accept
     it, MissingDependencyError without torch.
 
     >>> from torch import nn
@@ -53,102 +49,14 @@ def from_module(module: nn.Module, input_shape: Sequence[int] | None = None) -> 
     0.1: ReLU()
     1: MaxPool2d(kernel_size=2)
     """
-    torch = require_torch()
+    require_torch()
+    import torch
+
     if not isinstance(module, torch.nn.Module):
-        raise ParameterError(f"{type(module).__name__} is no torch.nn.Module: give an instance of one")
+        raise ParameterError(f"{type(module).__name__} is not a torch.nn.Module: give an instance of one")
     layer = layer_of(module)
     if layer is not None:
         return layer
     from convarith.pytorch.graph import network_of
 
     return network_of(module, input_shape)
-
-
-def layer_of(module: nn.Module) -> Layer | None:
-    """The layer of a module of torch.nn, or of a class that inherits its forward; None where it is none that is known.
-
-    Raises ParameterError for parameters that are refused here.
-
-    >>> from torch import nn
-    >>> layer_of(nn.MaxPool2d(2)), layer_of(nn.LSTM(2, 3))
-    (MaxPool2d(kernel_size=2), None)
-    """
-    for cls in type(module).__mro__:
-        name = cls.__name__
-        if not cls.__module__.startswith("torch.nn"):
-            if {"forward", "_conv_forward", "__call__"} & cls.__dict__.keys():
-                return None
-            continue
-        try:
-            _, _, _, parameters = resolve(name)
-        except KeyError:
-            continue
-        return build(name, {word: _value(module, word) for word in parameters if hasattr(module, word)})
-    return None
-
-
-def _value(module: nn.Module, word: str) -> Any:
-    value = getattr(module, word)
-    if word == "bias":  # a parameter, or None
-        return value is not None
-    if word == "unflattened_size":
-        return tuple(value)
-    return value
-
-
-def to_module(layer: Layer) -> nn.Module:
-    """The torch module of a layer, its weights as torch initialises them.
-
-    A padding that differs between the sides becomes a Sequential of padding and convolution; ZeroInsert, which torch
-    does not have, a small module.
-
-    Raises ParameterError while the dimension or a channel count is open, MissingDependencyError without torch.
-
-    >>> import convarith as ca
-    >>> to_module(ca.parse("Conv2d(1, 16, 3)"))
-    Conv2d(1, 16, kernel_size=(3, 3), stride=(1, 1))
-    """
-    torch = require_torch()
-    from convarith.layers.convolution import Conv, ConvolutionLayer
-    from convarith.layers.padding import Pad
-    from convarith.layers.resampling import ZeroInsert
-
-    if layer.dimensions and layer.ndim is None:
-        raise ParameterError(f"{layer} has no dimension: give ndim, or write it as {layer.torch_name}2d(...)")
-    arguments = dict(layer.arguments())
-    if isinstance(layer, ZeroInsert):
-        return _zero_insert(layer)
-    if isinstance(layer, ConvolutionLayer):
-        for name in ("in_channels", "out_channels"):
-            if name not in arguments:
-                raise ParameterError(f"{layer} has no {name}: torch needs them")
-    if isinstance(layer, Conv):
-        pads = [layer.pads(axis) for axis in range(layer.ndim or 0)]
-        if isinstance(layer.padding, tuple) and any(not isinstance(entry, int) for entry in layer.padding):
-            arguments.pop("padding")
-            mode = arguments.pop("padding_mode", "zeros")
-            pad = Pad(padding=tuple(pads), mode=mode, ndim=layer.ndim)
-            return torch.nn.Sequential(to_module(pad), getattr(torch.nn, layer.name)(**arguments))  # type: ignore[no-any-return]
-    if not hasattr(torch.nn, layer.name):
-        raise ParameterError(f"torch has no module for {layer}: write it in the forward method")
-    return getattr(torch.nn, layer.name)(**arguments)  # type: ignore[no-any-return]
-
-
-def _zero_insert(layer: Any) -> nn.Module:
-    from torch import nn
-
-    strides = [layer.at("stride", axis) for axis in range(layer.ndim)]
-
-    class ZeroInsert(nn.Module):
-        """Bed of nails: each value at the first corner of a block of zeros."""
-
-        def forward(self, values: Tensor) -> Tensor:
-            lead, sizes = values.shape[: -len(strides)], values.shape[-len(strides) :]
-            nails = values.new_zeros(*lead, *(size * stride for size, stride in zip(sizes, strides, strict=True)))
-            corners = nails
-            for axis, stride in enumerate(strides, start=len(lead)):
-                corners = corners[(slice(None),) * axis + (slice(None, None, stride),)]
-            corners.copy_(values)
-            return nails
-
-    return ZeroInsert()

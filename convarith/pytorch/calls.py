@@ -1,8 +1,8 @@
-"""A call of a torch model as the conversion sees it: what its arguments are, and which sizes follow from which tensor.
+"""A call in a torch model as the conversion sees it: its arguments, and which of its sizes follow from which tensor.
 
-A call's values are followed as they stand in the model: a `Stream` is what a node of the network gives, `Sized` a
-number (or a tuple, or a slice) that follows from the shapes of streams, `Constant` a tensor that does not follow from
-the input. Everything else is Python's own.
+The values in a model are represented as follows. A `Stream` is the output of a node of the network. A `Sized` is a
+number (or a tuple, or a slice) that is computed from the shapes of streams. A `Constant` is a tensor that does not
+depend on the input. All other values are plain Python values.
 """
 
 from __future__ import annotations
@@ -18,39 +18,39 @@ from convarith.networks.network import INPUT, Node
 Shape: TypeAlias = tuple[int, ...]
 ShapeOf: TypeAlias = Callable[[str], Shape]
 Value: TypeAlias = Any
-"""A Stream, a Sized, a Constant, or what Python has: numbers, texts, tuples of values."""
+"""A Stream, a Sized, a Constant, or a plain Python value: a number, a text, a tuple of values."""
 
 
 class Unclear(Exception):
-    """This call is no layer that is known, or it is one only where the shapes are known."""
+    """This call is not a known layer, or cannot be recognised as one without the shapes."""
 
 
 @dataclass(frozen=True)
 class Stream:
-    """The tensor that a node of the network gives."""
+    """The output of a node of the network."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Constant:
-    """A tensor that does not follow from the input: a weight, random numbers, the indices of a pool."""
+    """A tensor that is not followed: a weight, random numbers, the indices of a pool."""
 
     shape: Shape | None = None
     held: bool = False
-    """Does the model hold it, as a weight or a buffer?"""
+    """Is it a weight or a buffer of the model?"""
 
 
 @dataclass(frozen=True, eq=False)
 class Sized:
-    """Something that follows from the shapes of the streams `sources`."""
+    """A value that is computed from the shapes of the streams `sources`."""
 
     evaluate: Callable[[ShapeOf], Any]
     sources: frozenset[str]
 
 
 def found(value: Value, kind: type) -> Iterator[Any]:
-    """Every value of one kind in a value, in order.
+    """Yield every value of one kind inside a value, in order.
 
     >>> list(found((Stream("a"), [Stream("b"), 1]), Stream))
     [Stream(name='a'), Stream(name='b')]
@@ -66,8 +66,17 @@ def found(value: Value, kind: type) -> Iterator[Any]:
             yield from found(each, kind)
 
 
+def contains(value: Value, *kinds: type) -> bool:
+    """Is there a value of one of these kinds inside a value?
+
+    >>> contains((1, [Stream("a")]), Stream), contains((1, 2), Stream, Sized)
+    (True, False)
+    """
+    return any(True for kind in kinds for _ in found(value, kind))
+
+
 def evaluated(value: Value, shape_of: ShapeOf) -> Any:
-    """A value with every Sized in it worked out for these shapes.
+    """Compute every Sized inside a value for these shapes.
 
     >>> evaluated((Sized(lambda shape_of: shape_of("a")[2], frozenset({"a"})), 1), lambda name: (1, 8, 28))
     (28, 1)
@@ -82,14 +91,14 @@ def evaluated(value: Value, shape_of: ShapeOf) -> Any:
 
 
 def sized(function: Callable[..., Any], arguments: Sequence[Value]) -> Sized:
-    """What a function makes of values with a Sized among them."""
+    """The result of a function of values with a Sized among them, computed when the shapes are known."""
     sources = frozenset(source for each in found(tuple(arguments), Sized) for source in each.sources)
     return Sized(lambda shape_of: function(*evaluated(tuple(arguments), shape_of)), sources)
 
 
 @dataclass
 class Builder:
-    """The nodes of the network so far, with their shapes where those are known."""
+    """The nodes of the network so far, with their shapes if these are known."""
 
     nodes: list[Node] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
@@ -97,7 +106,7 @@ class Builder:
     remarks: list[str] = field(default_factory=list)
 
     def emit(self, name: str, layer: Layer, inputs: Iterable[Stream], shape: Shape | None = None) -> Stream:
-        """Add a node, its name made unique. Raises ShapeError where the layer refuses what is known to reach it."""
+        """Add a node under a unique name. Raises ShapeError if the layer does not accept the shapes that reach it."""
         given = tuple(stream.name for stream in inputs)
         if shape is None and all(each in self.shapes for each in given):
             shape = layer.output_shape(*(self.shapes[each] for each in given))
@@ -112,7 +121,7 @@ class Builder:
         return Stream(unique)
 
     def undo(self, length: int) -> None:
-        """Drop the nodes from number `length` on."""
+        """Remove all nodes but the first `length`."""
         for node in self.nodes[length:]:
             self.shapes.pop(node.name, None)
             del self.ranks[node.name]
@@ -120,7 +129,7 @@ class Builder:
 
 
 def _rank(layer: Layer, before: int | None) -> int | None:
-    """How many axes the output has, batch included."""
+    """The number of axes of the output, including the batch; None if it is not known."""
     if isinstance(layer, SpatialLayer) and layer.ndim is not None:
         return layer.ndim + 2
     if layer.kind == "flatten":
@@ -132,7 +141,7 @@ def _rank(layer: Layer, before: int | None) -> int | None:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of the model: the node's name, the function's, the arguments as values, and what it gave."""
+    """One call in the model: the name of its node, the function, the arguments, and the shape of the result."""
 
     name: str
     function: str
@@ -140,9 +149,9 @@ class Call:
     named: dict[str, Value]
     builder: Builder
     output: Shape | None
-    """The shape of the tensor it gave, or of the first one; None where nothing ran."""
+    """The shape of the (first) tensor that the call returned; None if the model did not run."""
     start: int = -1
-    """How many nodes there were before."""
+    """The number of nodes before the call."""
 
     @property
     def x(self) -> Stream:
@@ -154,43 +163,43 @@ class Call:
 
     @property
     def streams(self) -> tuple[Stream, ...]:
-        """All streams among the arguments."""
+        """All streams inside the arguments."""
         return tuple(found((self.arguments, self.named), Stream))
 
     def bound(self, *names: str) -> dict[str, Value]:
-        """The arguments after the first by their names, those that are given."""
+        """The given arguments after the first, by name; `names` is their order in torch."""
         named = {word: value for word, value in self.named.items() if word in names}
         return dict(zip(names, self.arguments[1:], strict=False)) | named
 
     def plain(self, *names: str) -> dict[str, Value]:
-        """The same, where no argument may depend on a shape or be a tensor."""
+        """The same, if no argument is a tensor or depends on a shape; otherwise Unclear is raised."""
         given = self.bound(*names)
-        if any(True for kind in (Sized, Stream, Constant) for _ in found(given, kind)):
-            raise Unclear(f"{self.function} with a parameter that follows from a tensor")
+        if contains(given, Sized, Stream, Constant):
+            raise Unclear(f"{self.function} with a parameter that depends on a tensor")
         return given
 
     def rest(self) -> tuple[Value, ...]:
-        """The sizes after the first argument, given one by one or as one tuple."""
+        """The sizes after the first argument, which are given one by one or as one tuple."""
         given = self.arguments[1:] or tuple(each for word, each in self.named.items() if word not in ("input", "self"))
         return tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
 
     def emit(self, layer: Layer, *inputs: Stream) -> Stream:
-        """A node of this call; a second one has its kind behind the first's name, as in 'unpool.match_size'."""
+        """Add a node for this call. A second one is named after the first and its own kind: 'unpool.match_size'."""
         name = self.name
         if len(self.builder.nodes) > self.start:
             name = f"{self.builder.nodes[self.start].name}.{layer.kind.replace('-', '_')}"
         return self.builder.emit(name, layer, inputs)
 
     def layer(self, name: str, **arguments: Any) -> Stream:
-        """A node with torch's layer of this name, reading the first argument."""
+        """Add a node with the layer of this name in torch, which reads the first argument."""
         return self.emit(build(name, arguments), self.x)
 
     def shape(self, stream: Stream | None = None) -> Shape | None:
-        """A stream's shape, where it is known."""
+        """The shape of a stream (the first argument if none is given), or None if it is not known."""
         return self.builder.shapes.get((stream or self.x).name)
 
     def rank(self) -> int:
-        """How many axes the first argument has."""
+        """The number of axes of the first argument."""
         rank = self.builder.ranks[self.x.name]
         if rank is None:
             raise Unclear(f"{self.function} depends on the number of axes")
@@ -200,12 +209,13 @@ class Call:
 # Sizes that follow from a tensor's ------------------------------------------------------------------------------------
 
 PROBE = (2, 3, 1_048_576, 1_048_583, 1_048_589)
-"""A shape that no model has: what comes back unchanged from it was taken from the shape as it is."""
+"""A shape that no model has: a number of it that a computation returns was taken from the shape unchanged."""
 STEPS = (0, 1, 2, 3, 5, 7, 1000)
+"""By how much a size is changed to see how a value depends on it."""
 
 
 def reference(call: Call, value: Value) -> Stream:
-    """The other stream whose positions a value stands for."""
+    """Find the other stream that has the spatial size that a value gives."""
     sources = {source for each in found(value, Sized) for source in each.sources} - {call.x.name}
     shapes = call.builder.shapes
     if call.output is not None:
@@ -223,44 +233,48 @@ def reference(call: Call, value: Value) -> Stream:
 
 
 def match(call: Call, stream: Stream, value: Value) -> Stream:
-    """The stream brought to the positions of the stream that `value` follows from."""
+    """Bring a stream to the spatial size of the stream that `value` was taken from."""
     return call.emit(build("MatchSize", {}), stream, reference(call, value))
 
 
 def own(call: Call, value: Value) -> bool:
-    """Does a value follow from the shape of the first argument alone?"""
+    """Does a value depend on the shape of no stream but the first argument?"""
     return all(each.sources <= {call.x.name} for each in found(value, Sized))
 
 
 def _moved(call: Call, axis: int) -> Iterator[tuple[int, ShapeOf]]:
-    """Sizes of one axis of the first argument, each with the shapes that have it."""
+    """Some sizes of one axis of the first argument, each with the shape that has it."""
     shape = PROBE[: call.rank()]
     for step in STEPS:
         size = PROBE[2] + step
-        moved = (*shape[:axis], size, *shape[axis + 1 :])
-        yield size, lambda _, moved=moved: moved  # type: ignore[misc]
+        yield size, _always((*shape[:axis], size, *shape[axis + 1 :]))
+
+
+def _always(shape: Shape) -> ShapeOf:
+    """The shapes where every stream has this one."""
+    return lambda _: shape
 
 
 def scale(call: Call, value: Value, axis: int) -> float:
-    """The factor by which a value is the first argument's size along one axis."""
+    """The factor between the size of the first argument along one axis and a value that is computed from it."""
     pairs = [(size, evaluated(value, shape_of)) for size, shape_of in _moved(call, axis)]
     factor: float = pairs[0][1] / pairs[0][0]
-    whole = (factor * 1024).is_integer()  # only such a factor's products are exact
+    whole = (factor * 1024).is_integer()  # the products of other factors are rounded
     if not whole or any(int(size * factor) != result for size, result in pairs):
         raise Unclear(f"{call.function} takes its size from a computation")
     return factor
 
 
 def offset(call: Call, value: Value, axis: int, of_end: bool) -> int:
-    """A slice's end in positions from the end of the axis, or its start from the first."""
+    """The start of a slice as a number of positions, or its end as a number of positions from the end of the axis."""
     results = {evaluated(value, shape_of) - (size if of_end else 0) for size, shape_of in _moved(call, axis)}
     if len(results) > 1:
-        raise Unclear(f"{call.function} cuts at a place that is computed")
+        raise Unclear(f"{call.function} cuts at a position that is computed from the size")
     return int(results.pop())
 
 
 def of_channels(call: Call, value: Value) -> Any:
-    """A value worked out, where it follows from numbers of channels only."""
+    """Compute a value that depends on channel counts only."""
     shapes = call.builder.shapes
 
     def larger(step: int) -> ShapeOf:

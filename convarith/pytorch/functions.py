@@ -1,12 +1,14 @@
-"""What torch's functions and tensor methods are as layers: one table, by the function's name."""
+"""Torch's functions and tensor methods as layers: a table of converters by the name of the function."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 from convarith.layers.base import Layer
+from convarith.layers.convolution import ConvTranspose
 from convarith.layers.elementwise import TABLE
 from convarith.layers.registry import build
 from convarith.layers.reshaping import Narrow
@@ -18,6 +20,7 @@ from convarith.pytorch.calls import (
     Stream,
     Unclear,
     Value,
+    contains,
     found,
     match,
     of_channels,
@@ -31,12 +34,12 @@ from convarith.pytorch.calls import (
 
 
 def same(call: Call) -> Value:
-    """The tensor itself, as far as sizes go."""
+    """The first argument itself: its shape does not change."""
     return call.x
 
 
 def constant(call: Call) -> Value:
-    """A tensor like the first argument, whose numbers do not follow from it."""
+    """A tensor of the shape of the first argument, but with numbers of its own."""
     return Constant(call.shape())
 
 
@@ -57,7 +60,7 @@ def _dropout(word: str) -> Callable[[Call], Value]:
 
 
 def _norm(stem: str, *names: str) -> Callable[[Call], Value]:
-    """batch_norm and instance_norm; torch's order of the parameters is in `names`."""
+    """batch_norm and instance_norm; `names` are the parameters in torch's order."""
 
     def convert(call: Call) -> Value:
         given = call.bound(*names)
@@ -72,7 +75,7 @@ def _norm(stem: str, *names: str) -> Callable[[Call], Value]:
 
 
 def _affine(given: dict[str, Value]) -> tuple[bool, bool]:
-    """Is there a scale, and is it with a shift: the default where there is none."""
+    """(has a scale, has a shift); without a scale the shift is True, which is torch's default."""
     affine = given.get("weight") is not None
     return affine, not affine or given.get("bias") is not None
 
@@ -99,7 +102,7 @@ def _layer_norm(call: Call) -> Value:
     given = call.bound("normalized_shape", "weight", "bias")
     affine, bias = _affine(given)
     shape = given["normalized_shape"]
-    if any(True for _ in found(shape, Sized)):
+    if contains(shape, Sized):
         raise Unclear("layer_norm over sizes that are computed")
     return call.layer("LayerNorm", normalized_shape=tuple(shape), elementwise_affine=affine, bias=bias)
 
@@ -121,7 +124,7 @@ def _pool(name: str, *names: str) -> Callable[[Call], Value]:
 def _adaptive(name: str) -> Callable[[Call], Value]:
     def convert(call: Call) -> Value:
         given = call.bound("output_size", "return_indices")
-        if any(True for _ in found(given["output_size"], Sized)):
+        if contains(given["output_size"], Sized):
             return match(call, call.x, given["output_size"])
         pooled = call.layer(name, output_size=given["output_size"])
         return (pooled, Constant()) if given.get("return_indices") or "indices" in call.function else pooled
@@ -141,33 +144,32 @@ def _unpool(name: str) -> Callable[[Call], Value]:
 
 
 def unpooled(call: Call, layer: Layer, size: Value) -> Stream:
-    """An unpool reads the values only; where an output size is asked for, it is another stream's."""
+    """Unpooling reads the values, not the indices. An output size that is computed is that of another stream."""
     back = call.emit(layer, call.x)
-    if size is None or not any(True for _ in found(size, Sized)):
-        return back  # a size given as numbers is held against the recorded output
+    if size is None or not contains(size, Sized):
+        return back  # a size given in numbers is compared with the recorded output
     return match(call, back, size)
 
 
 def transposed(call: Call, layer: Layer, size: Value) -> Stream:
-    """A transposed convolution that is told its output's size, another stream's or in numbers."""
-    from dataclasses import replace
-
+    """A transposed convolution that may be given its output size, in numbers or as that of another stream."""
+    assert isinstance(layer, ConvTranspose)
     if size is None:
         return call.emit(layer, call.x)
-    if any(True for _ in found(size, Sized)):
+    if contains(size, Sized):
         return match(call, call.emit(layer, call.x), size)
     shape = call.shape()
     if shape is None or call.output is None:
-        raise Unclear("a transposed convolution told its output_size")
-    plain = replace(layer, output_padding=0)  # type: ignore[type-var]
+        raise Unclear("a transposed convolution with an output_size")
+    plain = replace(layer, output_padding=0)
     missing = tuple(
         wanted - given for wanted, given in zip(call.output[2:], plain.output_size(shape[2:]), strict=True)
     )  # fmt: skip
-    return call.emit(replace(plain, output_padding=missing), call.x)  # type: ignore[type-var]
+    return call.emit(replace(plain, output_padding=missing), call.x)
 
 
 def layer_call(call: Call, layer: Layer) -> Value:
-    """The nodes of a module that is a known layer."""
+    """Add the nodes of a module that is a known layer."""
     if layer.kind == "max-unpool":
         return unpooled(call, layer, call.bound("indices", "output_size").get("output_size"))
     if layer.kind == "conv-transpose":
@@ -200,11 +202,11 @@ def _conv_transpose(ndim: int) -> Callable[[Call], Value]:
 
 
 def _weights(call: Call, *names: str) -> tuple[Shape, bool, dict[str, Any]]:
-    """The weight's shape, is there a bias, and the numbers."""
+    """Return (the shape of the weight, is there a bias?, the numbers by name)."""
     given = call.bound("weight", "bias", *names)
     weight, bias = given.pop("weight"), given.pop("bias", None)
     numbers = {word: tuple(value) if isinstance(value, list) else value for word, value in given.items()}
-    if not isinstance(weight, Constant) or not weight.shape or any(True for _ in found(given, Sized)):
+    if not isinstance(weight, Constant) or not weight.shape or contains(given, Sized):
         raise Unclear(f"{call.function} with a weight that is computed")
     return weight.shape, bias is not None, numbers
 
@@ -220,7 +222,7 @@ def _interpolate(call: Call) -> Value:
     size = given.get("size")
     if call.function in ("upsample_nearest", "upsample_bilinear"):
         return call.layer(f"Upsampling{call.function[9:].title()}2d", **call.plain("size", "scale_factor"))
-    if any(True for _ in found(size, Sized)):
+    if contains(size, Sized):
         if not own(call, size):
             return match(call, call.x, size)
         del given["size"]
@@ -231,7 +233,7 @@ def _interpolate(call: Call) -> Value:
 
 def _factors(call: Call, size: Value) -> float | tuple[float, ...]:
     rank = call.rank()
-    if isinstance(size, Sized) and rank > 3:  # a whole tuple, as in x.shape[2:]
+    if isinstance(size, Sized) and rank > 3:  # a tuple as a whole, as in x.shape[2:]
         size = [sized(lambda sizes, at=at: sizes[at], (size,)) for at in range(rank - 2)]
     sizes = size if isinstance(size, (tuple, list)) else (size,)
     factors = tuple(scale(call, each, axis) for axis, each in enumerate(sizes, start=rank - len(sizes)))
@@ -241,7 +243,7 @@ def _factors(call: Call, size: Value) -> float | tuple[float, ...]:
 def _pad(call: Call) -> Value:
     given = call.bound("pad", "mode", "value")
     pad = given["pad"]
-    if any(True for _ in found(pad, Sized)):
+    if contains(pad, Sized):
         return match(call, call.x, pad)
     rank = call.rank()
     pairs = [*zip(pad[::2], pad[1::2], strict=True)]
@@ -273,7 +275,7 @@ def _concat(call: Call) -> Value:
 
 
 def _joined(name: str) -> Callable[[Call], Value]:
-    """Add, Multiply; with a number, or a tensor that is a constant, the stream itself."""
+    """Add or Multiply. With a number or a constant tensor it is the stream itself: the shape does not change."""
 
     def convert(call: Call) -> Value:
         streams = call.streams
@@ -281,7 +283,7 @@ def _joined(name: str) -> Callable[[Call], Value]:
             return call.emit(build(name, {}), *streams)
         for weight in found(call.arguments, Constant):
             if weight.held and weight.shape and prod(weight.shape) > 1:
-                remark = f"{call.name}: a tensor of {prod(weight.shape)} numbers is left out of the layers"
+                remark = f"{call.name}: a tensor of {prod(weight.shape):,} numbers is not part of any layer"
                 call.builder.remarks.append(remark)
         return streams[0]
 
@@ -300,7 +302,7 @@ def _rank_of(call: Call) -> Value:
 
 
 def _attribute(call: Call) -> Value:
-    """Getattr: shape, ndim, data; what else there is (dtype, device) is no size."""
+    """x.shape, x.ndim and x.data; all other attributes (dtype, device) do not concern sizes."""
     word = call.arguments[1]
     plain = Call(call.name, word, (call.x,), {}, call.builder, call.output)
     if word in ("shape", "ndim"):
@@ -343,7 +345,7 @@ def _fixed(size: Value) -> bool:
 
 
 def _view_without_shapes(call: Call, sizes: tuple[Value, ...]) -> Value:
-    """The usual forms: (N, -1), (N, C, -1), (N, C, H, W) of a flat tensor."""
+    """The usual forms: (N, -1), (N, C, -1), and (N, C, H, W) from a flat tensor."""
     rank = call.builder.ranks[call.x.name]
     if len(sizes) == 2:
         return call.x if rank == 2 else call.emit(build("Flatten", {}), call.x)
@@ -356,7 +358,7 @@ def _view_without_shapes(call: Call, sizes: tuple[Value, ...]) -> Value:
 
 
 def _axes_of_one(call: Call) -> Value:
-    """Squeeze, unsqueeze and x[:, None]: axes of 1 come and go."""
+    """squeeze, unsqueeze and x[:, None], which add or remove axes of size 1."""
     before = call.shape()
     if before is None or call.output is None:
         raise Unclear(f"{call.function} depends on the sizes")
@@ -364,12 +366,15 @@ def _axes_of_one(call: Call) -> Value:
 
 
 def regrouped(call: Call, before: Shape, after: Shape, fixed: list[bool]) -> Stream:
-    """A Flatten or an Unflatten between two shapes of the same numbers; `fixed`: which sizes are always these."""
+    """Add the Flatten or Unflatten that leads from one shape to another.
+
+    `fixed` says for every size of `after` whether it is the same for all inputs.
+    """
     if before == after:
         return call.x
     first = _common(before, after)
     last = _common(before[first:][::-1], after[first:][::-1])
-    if first + last == min(len(before), len(after)):  # one side is used up: its neighbour takes the ones
+    if first + last == min(len(before), len(after)):  # only axes of size 1 differ: they join their neighbour
         first, last = (first - 1, last) if first > 1 or not last else (first, last - 1)
     old, new = before[first : len(before) - last], after[first : len(after) - last]
     if len(new) == 1:
@@ -385,7 +390,7 @@ def regrouped(call: Call, before: Shape, after: Shape, fixed: list[bool]) -> Str
 
 
 def _common(one: Shape, other: Shape) -> int:
-    """How many sizes at the front are the same."""
+    """The number of leading sizes that are the same."""
     pairs = zip(one, other, strict=False)
     return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
@@ -418,7 +423,7 @@ def _expand(call: Call) -> Value:
 
 
 def _reduction(pool: str) -> Callable[[Call], Value]:
-    """mean or amax over all spatial axes: a global pool."""
+    """mean or amax over all spatial axes, which is a global pool."""
 
     def convert(call: Call) -> Value:
         given = call.plain("dim", "keepdim")
@@ -427,7 +432,7 @@ def _reduction(pool: str) -> Callable[[Call], Value]:
         ndim = len(dims)
         rank = call.builder.ranks[call.x.name] or ndim + 2
         if not dims or sorted(dim % rank for dim in dims) != list(range(2, rank)):
-            raise Unclear(f"{call.function} over other axes than the spatial ones")
+            raise Unclear(f"{call.function} over axes other than all spatial ones")
         pooled = call.emit(build(f"{pool}{ndim}d", {"output_size": 1}), call.x)
         return pooled if given.get("keepdim") else call.emit(build("Flatten", {}), pooled)
 
@@ -435,12 +440,12 @@ def _reduction(pool: str) -> Callable[[Call], Value]:
 
 
 def _pieces(call: Call) -> Value:
-    """chunk and split of the channels."""
+    """chunk and split along the channels."""
     given = call.bound("sizes", "dim") | call.named
     dim, channels = given.pop("dim", 0), _channels(call)
     if dim not in (1, 1 - call.rank()):
-        raise Unclear(f"{call.function} of another axis than the channels")
-    (sizes,) = given.values()  # torch has four names for them
+        raise Unclear(f"{call.function} of an axis other than the channels")
+    (sizes,) = given.values()  # the parameter has four names in torch
     sizes = of_channels(call, sizes)
     if isinstance(sizes, int):
         length = -(-channels // sizes) if call.function == "chunk" else sizes
@@ -455,7 +460,7 @@ def _pieces(call: Call) -> Value:
 def _narrow(call: Call) -> Value:
     given = call.plain("dim", "start", "length")
     if given["dim"] not in (1, 1 - call.rank()):
-        raise Unclear("narrow of another axis than the channels")
+        raise Unclear("narrow of an axis other than the channels")
     return call.emit(Narrow(start=given["start"], length=given["length"]), call.x)
 
 
@@ -463,13 +468,13 @@ WHOLE = (slice(None), slice(0, None), slice(0, None, 1), slice(None, None, 1))
 
 
 def _getitem(call: Call) -> Value:
-    """x[:, :, a:-b, c:-d]: a crop; with steps, every n-th position."""
+    """x[:, :, a:-b, c:-d], which crops; with a step n it keeps every n-th position."""
     index = call.arguments[1]
     entries = list(index) if isinstance(index, tuple) else [index]
     if any(each is None for each in entries) and all(each in (None, Ellipsis, *WHOLE) for each in entries):
         return _axes_of_one(call)
     if not all(isinstance(each, slice) or each is Ellipsis for each in entries):
-        raise Unclear("an index that is no slice")
+        raise Unclear("an index that is not a slice")
     rank = call.rank()
     if Ellipsis in entries:
         at = entries.index(Ellipsis)
@@ -485,14 +490,14 @@ def _getitem(call: Call) -> Value:
 
 
 def _some_channels(call: Call, entry: slice) -> Stream:
-    if any(True for _ in found(entry, Sized)) or entry.step not in (None, 1):
-        raise Unclear("a slice of the channels that is computed, or has steps")
+    if contains(entry, Sized) or entry.step not in (None, 1):
+        raise Unclear("a slice of the channels that is computed or has a step")
     start, stop, _ = entry.indices(_channels(call))
     return call.emit(Narrow(start=start, length=stop - start), call.x)
 
 
 def _cut(call: Call, entry: slice, axis: int) -> tuple[int, int, int]:
-    """What a slice does to an axis: padding (negative) before and after, and the step."""
+    """A slice of an axis as (padding before, padding after, step); the paddings are negative or 0."""
     start = offset(call, entry.start or 0, axis, of_end=False)
     stop = entry.stop
     end = 0 if stop is None else stop if isinstance(stop, int) else offset(call, stop, axis, of_end=True)
@@ -510,7 +515,7 @@ def _cropped(call: Call, stream: Stream, cuts: list[tuple[int, int, int]]) -> Va
     steps = tuple(step for *_, step in cuts)
     if any(padding[axis] != (0, 0) for axis in range(ndim)):
         stream = call.emit(Pad(padding=padding, ndim=ndim), stream)
-    if set(steps) != {1}:  # a window of one position
+    if set(steps) != {1}:  # a pool with a window of one position
         pool = build(f"AvgPool{ndim}d", {"kernel_size": 1, "stride": steps})
         stream = call.emit(pool, stream)
     return stream
@@ -522,10 +527,10 @@ SAME = (
     "abs clamp clip clone contiguous cpu detach double exp float half log log1p neg pos pow reciprocal rsqrt sign sin "
     "cos sqrt square to type type_as erf normalize nan_to_num requires_grad bfloat16 clamp_min clamp_max cuda"
 )
-"""Functions that keep the shape and are no layer."""
+"""Functions that keep the shape and are not layers."""
 
 LIKE = "empty_like full_like ones_like rand_like randint_like randn_like zeros_like"
-"""Functions that give a tensor of the same shape with numbers of its own."""
+"""Functions that return a tensor of the same shape with other numbers."""
 
 WORDS = {
     "relu": "ReLU", "relu6": "ReLU6", "leaky_relu": "LeakyReLU", "elu": "ELU", "celu": "CELU", "selu": "SELU",
@@ -535,7 +540,7 @@ WORDS = {
     "hardshrink": "Hardshrink", "threshold": "Threshold", "softmax": "Softmax", "log_softmax": "LogSoftmax",
     "softmin": "Softmin", "local_response_norm": "LocalResponseNorm", "channel_shuffle": "ChannelShuffle",
 }  # fmt: skip
-"""Functions that keep the shape, and their layer."""
+"""Functions that keep the shape, and the layers that they are."""
 
 DROPOUTS = {
     "dropout": "Dropout", "dropout1d": "Dropout1d", "dropout2d": "Dropout2d", "dropout3d": "Dropout3d",
@@ -585,7 +590,7 @@ CONVERTERS: dict[str, Callable[[Call], Value]] = {
     **dict.fromkeys(("chunk", "split", "split_with_sizes"), _pieces),
     "narrow": _narrow,
 }
-"""By the function's name, without underscores at its ends."""
+"""The converters by the name of the function, without underscores at its ends."""
 
 for _ndim in (1, 2, 3):
     _max = _pool(f"MaxPool{_ndim}d", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")

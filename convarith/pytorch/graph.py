@@ -1,4 +1,4 @@
-"""Any torch module as a network: its graph traced symbolically, or recorded from one run, node by node as layers."""
+"""Any torch module as a network: its graph is traced symbolically or recorded from one run, then converted."""
 
 from __future__ import annotations
 
@@ -13,9 +13,21 @@ from convarith.errors import ConvarithError, ParameterError, ShapeError
 from convarith.layers.base import Layer
 from convarith.layers.recorded import Opaque
 from convarith.networks.network import INPUT, Network, Node
-from convarith.pytorch import layer_of
-from convarith.pytorch.calls import Builder, Call, Constant, Shape, Sized, Stream, Unclear, Value, found, sized
+from convarith.pytorch.calls import (
+    Builder,
+    Call,
+    Constant,
+    Shape,
+    Sized,
+    Stream,
+    Unclear,
+    Value,
+    contains,
+    found,
+    sized,
+)
 from convarith.pytorch.functions import CONVERTERS, layer_call
+from convarith.pytorch.modules import layer_of
 from convarith.sizes.normalise import shape_of, times
 
 if TYPE_CHECKING:
@@ -26,13 +38,13 @@ CONTAINERS = ("Sequential", "ModuleList", "ModuleDict")
 
 @dataclass(frozen=True)
 class Seen:
-    """The shape of a tensor that was seen when the model ran."""
+    """The shape of a tensor, recorded when the model ran."""
 
     shape: Shape
 
 
 def network_of(module: nn.Module, input_shape: Sequence[int] | None = None) -> Network:
-    """The network of a module, as `convarith.pytorch.from_module` describes it.
+    """Convert a module to a network, as `convarith.pytorch.from_module` describes.
 
     >>> from torch import nn
     >>> print(network_of(nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU())))
@@ -46,11 +58,11 @@ def network_of(module: nn.Module, input_shape: Sequence[int] | None = None) -> N
             _ran(subject, shape, lambda subject, values: subject(values))
         try:
             graph = _traced(subject)
-        except Exception as error:  # noqa: BLE001 - whatever the model does with a value it has not got
+        except Exception as error:  # noqa: BLE001 - a model may do anything with a symbolic value
             if shape is None:
                 raise ParameterError(
                     f"{type(module).__name__} cannot be followed without running it "
-                    f"({_line(error)}): give input_shape, and it is run once"
+                    f"({_line(error)}): give input_shape, so that it can run once"
                 ) from None
             return _Conversion(subject, _ran(subject, shape, _recorded), [_AS_NUMBERS]).network()
         if shape is not None:
@@ -58,7 +70,7 @@ def network_of(module: nn.Module, input_shape: Sequence[int] | None = None) -> N
         return _Conversion(subject, graph, []).network()
 
 
-_AS_NUMBERS = "recorded from one run: sizes that the model computes are those of that run"
+_AS_NUMBERS = "recorded from one run: sizes that the model computes are valid for that input only"
 
 
 def _one_input(module: nn.Module) -> None:
@@ -70,8 +82,8 @@ def _one_input(module: nn.Module) -> None:
     ]
     if len(needed) > 1:
         raise ParameterError(
-            f"{type(module).__name__} takes {len(needed)} inputs ({', '.join(needed)}): a network has one, "
-            "so wrap it in a module that makes the others"
+            f"{type(module).__name__} takes {len(needed)} inputs ({', '.join(needed)}), but a network has one: "
+            "wrap it in a module that creates the others"
         )
 
 
@@ -83,12 +95,12 @@ def _line(error: BaseException) -> str:
 
 @contextmanager
 def _undisturbed(module: nn.Module) -> Iterator[nn.Module]:
-    """The module in evaluation mode, without gradients; everything is as before when the block ends."""
+    """Put the module into evaluation mode, without gradients, and restore everything when the block ends."""
     import torch
     from torch.nn.parameter import is_lazy
 
     if _is_lazy(module):
-        from copy import deepcopy  # a lazy module takes its sizes from its first input
+        from copy import deepcopy  # a lazy module is changed by its first input
 
         module = deepcopy(module)
     modes = {each: each.training for each in module.modules()}
@@ -115,7 +127,7 @@ def _is_lazy(module: nn.Module) -> bool:
 
 
 def _is_leaf(module: nn.Module) -> bool:
-    """Is a module one node? What torch itself brings is, containers aside."""
+    """Does a module become one node? The modules of torch do, except containers."""
     if _known(module):
         return True
     cls = type(module)
@@ -123,7 +135,7 @@ def _is_leaf(module: nn.Module) -> bool:
 
 
 def _known(module: nn.Module) -> Layer | None:
-    """The layer of a module, None where it is none or none that is taken here."""
+    """The layer of a module; None if it is unknown or its parameters are not accepted."""
     try:
         return layer_of(module)
     except ConvarithError:
@@ -145,7 +157,7 @@ def _traced(module: nn.Module) -> fx.Graph:
 
 
 def _ran(module: nn.Module, shape: Shape, run: Callable[[nn.Module, Tensor], Any]) -> Any:
-    """Run on zeros, with a batch added where the first layer wants one."""
+    """Run the module on zeros, with a batch axis added if the first layer needs one."""
     import torch
 
     first = next(module.parameters(), None)
@@ -161,7 +173,7 @@ def _ran(module: nn.Module, shape: Shape, run: Callable[[nn.Module, Tensor], Any
 
 
 def _batches(module: nn.Module, shape: Shape) -> list[Shape]:
-    """The input shape with its batch, the likeliest reading first."""
+    """The input shape with and without a batch axis added, the more likely one first."""
     batched = (1, *shape)
     ndim = _spatial_axes(module)
     if ndim == 0:
@@ -171,7 +183,7 @@ def _batches(module: nn.Module, shape: Shape) -> list[Shape]:
 
 
 def _spatial_axes(module: nn.Module) -> int | None:
-    """How many the input has, by the module's first layer that tells, or by its first kernel."""
+    """The number of spatial axes of the input, from the first layer that has a dimension, or the first kernel."""
     for each in module.modules():
         layer = _known(each)
         if layer is not None and layer.ndim is not None:
@@ -182,7 +194,7 @@ def _spatial_axes(module: nn.Module) -> int | None:
 
 
 def _summary(value: Any) -> Any:
-    """What a value of the run was: tensors as their shapes."""
+    """A value of the run with the shape of every tensor in the tensor's place."""
     import torch
 
     if isinstance(value, torch.Tensor):
@@ -195,7 +207,7 @@ def _summary(value: Any) -> Any:
 
 
 def _interpreted(module: nn.Module, graph: fx.Graph, values: Tensor) -> None:
-    """Run a graph and note at every node what it gave."""
+    """Run a graph and record the result of every node."""
     from torch import fx
 
     class Noting(fx.Interpreter):
@@ -208,7 +220,7 @@ def _interpreted(module: nn.Module, graph: fx.Graph, values: Tensor) -> None:
 
 
 def _recorded(module: nn.Module, values: Tensor) -> fx.Graph:
-    """The graph of what one run did: modules that are leaves, and torch's functions between them."""
+    """Record the graph of one run: the modules that are leaves, and the functions of torch between them."""
     from torch.overrides import TorchFunctionMode
 
     record = _Record(values)
@@ -244,7 +256,7 @@ class _Record:
 
         self.graph = fx.Graph()
         self.inside = 0
-        self.tensors = [values]  # kept, so that no two have the same id
+        self.tensors = [values]  # kept alive, because the id of a deleted tensor may be used again
         self.nodes = {id(values): self.graph.placeholder("x")}
         self.nodes[id(values)].meta["seen"] = _summary(values)
 
@@ -263,8 +275,8 @@ class _Record:
         ]
 
     def note(self, op: str, target: Any, args: Any, kwargs: Any, result: Any) -> None:
-        """A node for a call that gave tensors."""
-        if not any(True for _ in found(_summary(result), Seen)):
+        """Add a node for a call that returned tensors."""
+        if not contains(_summary(result), Seen):
             return
         name = None if op == "call_module" else getattr(target, "__name__", "function").strip("_")
         node = self.graph.create_node(op, target, self._known(args), self._known(kwargs), name=name)
@@ -272,7 +284,7 @@ class _Record:
         self._give(result, node)
 
     def _known(self, value: Any) -> Any:
-        """The arguments, with the node of every tensor in its place."""
+        """The arguments with the node of every tensor in the tensor's place."""
         import torch
 
         if isinstance(value, torch.Tensor):
@@ -311,7 +323,7 @@ class _Record:
 
 
 def _plain(result: Any) -> Any:
-    """What a model returns, without classes of its own."""
+    """What a model returns, with plain tuples in place of dictionaries and other classes."""
     import torch
 
     if isinstance(result, torch.Tensor):
@@ -326,7 +338,7 @@ def _plain(result: Any) -> Any:
 
 @dataclass
 class _Conversion:
-    """A torch graph on its way to a network."""
+    """The conversion of a torch graph to a network, node by node."""
 
     module: nn.Module
     graph: fx.Graph
@@ -334,10 +346,10 @@ class _Conversion:
     builder: Builder = field(default_factory=Builder)
     values: dict[Any, Value] = field(default_factory=dict)
     owners: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Of an opaque node: the call that made it, and the parameters of its module."""
+    """For every opaque node, the call that it comes from and the number of parameters of its module."""
 
     def network(self) -> Network:
-        """The live nodes, in order."""
+        """The network of the nodes that the output depends on, in order."""
         for node in self.graph.nodes:
             if node.op == "output":
                 return self._finished(self._value(node.args[0]))
@@ -347,9 +359,9 @@ class _Conversion:
     def _finished(self, result: Value) -> Network:
         streams = list(found(result, Stream))
         if not streams:
-            raise ParameterError(f"{type(self.module).__name__} gives no tensor that depends on its input")
+            raise ParameterError(f"{type(self.module).__name__} returns no tensor that depends on its input")
         if len(streams) > 1:
-            self.remarks.append(f"the model gives {len(streams)} tensors: this is the first")
+            self.remarks.append(f"the model returns {len(streams)} tensors: only the first is followed")
         needed, live = {streams[0].name}, []
         for node in reversed(self.builder.nodes):
             if node.name in needed:
@@ -359,7 +371,7 @@ class _Conversion:
         return Network(tuple(self._with_parameters(live)), (*self.remarks, *self.builder.remarks))
 
     def _with_parameters(self, nodes: list[Node]) -> Iterator[Node]:
-        """An opaque module's parameters, counted at the first of its tensors."""
+        """Count the parameters of an opaque module once, at the first of its tensors."""
         counted = set()
         for node in nodes:
             call, count = self.owners.get(node.name, ("", 0))
@@ -369,7 +381,7 @@ class _Conversion:
             yield node
 
     def _value(self, argument: Any) -> Value:
-        """An argument of the torch graph with the value of every node in its place."""
+        """An argument of the torch graph with the value of every node in the node's place."""
         from torch import fx
 
         if isinstance(argument, fx.Node):
@@ -394,7 +406,7 @@ class _Conversion:
         function = _function_name(node.target)
         if function == "getitem" and isinstance(arguments[0], (tuple, list, dict)):
             return arguments[0][arguments[1]]
-        if not any(True for _ in found((arguments, named), Stream)):
+        if not contains((arguments, named), Stream):
             return _without_streams(node.target, function, arguments, seen)
         output = next((each.shape for each in found(seen, Seen)), None)
         if node.op == "call_module":
@@ -428,20 +440,22 @@ class _Conversion:
         return self._checked(call, convert, seen, _parameter_count(module))
 
     def _checked(self, call: Call, convert: Callable[[Call], Value] | None, seen: Any, parameters: int) -> Value:
-        """What the converter makes of a call where that agrees with what was seen; opaque nodes otherwise."""
+        """Convert a call. If the result does not agree with the recorded one, add opaque nodes instead."""
         length, remarks = len(self.builder.nodes), len(self.builder.remarks)
-        reason = "it is not known here"
+        reason = "the operation is unknown"
         if convert:
             try:
                 value = convert(call)
                 if seen is None or self._agrees(value, seen):
                     return value
-            except Exception as error:  # noqa: BLE001 - an odd call is no layer, whatever its arguments break
+            except Exception as error:  # noqa: BLE001 - unexpected arguments may break a converter anywhere
                 reason = str(error) if isinstance(error, (Unclear, ConvarithError)) else _line(error)
         self.builder.undo(length)
         del self.builder.remarks[remarks:]
         if seen is None:
-            raise ParameterError(f"{call.name}: {call.function} needs shapes ({reason}): give input_shape")
+            raise ParameterError(
+                f"{call.name}: {call.function} cannot be converted without shapes ({reason}): give input_shape"
+            )
         return self._opaque(call, seen, parameters)
 
     def _agrees(self, value: Value, seen: Any) -> bool:
@@ -452,7 +466,7 @@ class _Conversion:
         return isinstance(value, Constant) or (isinstance(value, Sized) and not isinstance(seen, Seen))
 
     def _opaque(self, call: Call, seen: Any, parameters: int) -> Value:
-        """The recorded result, every tensor in it an opaque node."""
+        """The recorded result with an opaque node for every tensor in it."""
         if isinstance(seen, Seen):
             inputs = tuple(dict.fromkeys(call.streams))
             layer = Opaque(
@@ -475,10 +489,10 @@ def _parameter_count(module: nn.Module) -> int:
 
 
 def _without_streams(target: Any, function: str, arguments: tuple[Value, ...], seen: Any) -> Value:
-    """A call that no tensor from the input goes into: arithmetic on sizes, or a constant tensor."""
+    """A call that does not read a stream: arithmetic with sizes, or a constant tensor."""
     if isinstance(seen, Seen):
         return Constant(seen.shape)
-    if any(True for _ in found(arguments, Sized)):
+    if contains(arguments, Sized):
         return sized(_size_function(target), arguments) if not _makes_tensors(target) else Constant()
     if seen is not None:
         return seen
@@ -493,19 +507,20 @@ def _makes_tensors(target: Any) -> bool:
 
 
 def _size_function(target: Any) -> Callable[..., Any]:
-    """What a call computes from sizes; a method by its name."""
-    if not isinstance(target, str):
-        return target  # type: ignore[no-any-return]
-    return lambda value, *rest: getattr(value, target)(*rest)
+    """The function that a call applies to sizes; a method is given by its name."""
+    if isinstance(target, str):
+        return lambda value, *rest: getattr(value, target)(*rest)
+    function: Callable[..., Any] = target
+    return function
 
 
 def _function_name(target: Any) -> str:
-    """A function's or a method's name, of the in-place ones too: relu_ and __add__ are relu and add."""
+    """The name of a function or method without underscores at its ends: relu_ is relu, __add__ is add."""
     name: str = target if isinstance(target, str) else getattr(target, "__name__", str(target))
     return name.strip("_")
 
 
 def _is_torchs(target: Any) -> bool:
-    """Is this a function of torch or of Python's operators, not one of the user's with such a name?"""
+    """Is this a function of torch or of Python, and not one of the user's functions with the same name?"""
     module = "" if isinstance(target, str) else getattr(target, "__module__", "") or ""
     return not module or module.startswith(("torch", "_operator", "builtins", "math"))

@@ -1,20 +1,23 @@
-"""A torch model in the user's own Python code, named as models.py:Name or package.module:Name. Reading one runs it."""
+"""A torch model in the user's own Python code, given as models.py:Name or package.module:Name, which is run."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from convarith.dependencies import require_torch
 from convarith.errors import ConvarithError, ParameterError, ShapeError
 from convarith.networks.network import Network
 
 if TYPE_CHECKING:
     from torch import nn
 
+Result = TypeVar("Result")
 _CODE = re.compile(r"(?P<module>[^\s()]+\.py|[A-Za-z_][\w.]*):(?P<name>[A-Za-z_][\w.]*)")
 
 
@@ -28,18 +31,16 @@ def is_code(text: str) -> bool:
 
 
 def read_module(text: str) -> nn.Module:
-    """The torch module that models.py:Name or package.module:Name names. Runs the user's code.
+    """Import and return the torch module that models.py:Name or package.module:Name names. Runs the user's code.
 
-    Raises ConvarithError for what is none, and for whatever that code raises.
+    Raises ConvarithError if the name does not give a torch module, and for every error in that code.
     """
-    from convarith import pytorch
-
     match = _CODE.fullmatch(text)
     assert match is not None
     module, name = match["module"], match["name"]
     if module.endswith(".py") and not os.path.isfile(module):
         raise ConvarithError(f"there is no file {module}")
-    pytorch.require_torch()
+    require_torch()
     from torch import nn
 
     with redirect_stdout(sys.stderr):  # what the code prints must not mix with the answer
@@ -57,35 +58,37 @@ def read_module(text: str) -> nn.Module:
 
 
 def network_of(module: nn.Module, input_shape: tuple[int, ...] | None) -> Network:
-    """The network of a user's module; what its forward prints goes to standard error."""
+    """Return the network of a user's module. What its forward prints goes to standard error."""
     from convarith import pytorch
 
     with redirect_stdout(sys.stderr):
         try:
             model = pytorch.from_module(module, input_shape)
-        except ShapeError:  # the model refuses this input: the network without it can say where, and what would do
+        except ShapeError:  # without an input there is still a network, which can say which layer refuses it and why
             model = pytorch.from_module(module)
     return model if isinstance(model, Network) else Network.chain([model])
 
 
 def _loaded(module: str) -> ModuleType:
+    import importlib
     import importlib.util
 
     if not module.endswith(".py"):
         sys.path.insert(0, os.getcwd())
-        return _run(lambda: importlib.import_module(module), module)  # type: ignore[no-any-return]
+        return _run(lambda: importlib.import_module(module), module)
     sys.path.insert(0, os.path.dirname(os.path.abspath(module)))
     spec = importlib.util.spec_from_file_location(os.path.basename(module)[:-3], module)
     assert spec is not None
-    assert spec.loader is not None
+    loader = spec.loader
+    assert loader is not None
     loaded = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = loaded
-    _run(lambda: spec.loader.exec_module(loaded), module)
+    _run(lambda: loader.exec_module(loaded), module)
     return loaded
 
 
-def _run(function: Any, where: str) -> Any:
-    """Call the user's code; whatever it raises becomes one line."""
+def _run(function: Callable[[], Result], where: str) -> Result:
+    """Call the user's code and report any error in it in one line."""
     try:
         return function()
     except Exception as error:  # noqa: BLE001 - whatever the user's own code raises

@@ -1,8 +1,8 @@
-"""This arithmetic against the installed torch: real small tensors on the CPU, layer by layer, accepted and refused.
+"""Compare convarith's sizes with those of the installed torch, layer by layer, on small tensors on the CPU.
 
-torch's meta device is no oracle (it accepts layers that the CPU refuses), so every case runs. The tensors are in
-double precision, where torch takes its own kernels: in single precision oneDNN takes some convolutions and lets a
-transposed one return an empty tensor that torch's own kernel refuses.
+Every case really runs, because torch's meta device accepts layers that the CPU refuses. The tensors are in double
+precision, for which torch uses its own kernels. In single precision some convolutions run in oneDNN, which lets a
+transposed convolution return an empty tensor that torch's own kernel refuses.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from itertools import product
 from math import prod
 from typing import Any
 
+from convarith.dependencies import require_torch
 from convarith.errors import ConvarithError
+from convarith.layers.convolution import ConvTranspose
+from convarith.layers.folding import Fold
 from convarith.layers.registry import build
-from convarith.pytorch import require_torch
+from convarith.layers.unpooling import MaxUnpool
 from convarith.sizes.normalise import times
 
 Shape = tuple[int, ...]
@@ -26,7 +29,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One question to both: torch's class, its arguments, an input shape, and perhaps the output size asked for."""
+    """One question to both: torch's class, its arguments, an input shape and, for some layers, an output size."""
 
     name: str
     arguments: dict[str, Any]
@@ -34,7 +37,7 @@ class Case:
     output_size: Shape | None = None
 
     def __str__(self) -> str:
-        """The case as a line that runs in Python."""
+        """The case as a line of Python that runs after `import torch`."""
         words = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
         call = f"torch.nn.{self.name}({words}).double().eval()"
         inputs = f"torch.zeros({', '.join(map(str, self.shape))}, dtype=torch.float64)"
@@ -47,7 +50,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """A case with two answers; a text in place of a shape is the reason of a refusal."""
+    """A case with different answers. A text instead of a shape is the reason why it was refused."""
 
     case: Case
     ours: Shape | str
@@ -59,7 +62,7 @@ class Mismatch:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of one layer's cases."""
+    """The outcomes of one layer's cases."""
 
     accepted: int = 0
     refused: int = 0
@@ -67,25 +70,25 @@ class Tally:
 
     @property
     def checked(self) -> int:
-        """All cases of the layer."""
+        """The number of cases of the layer."""
         return self.accepted + self.refused
 
 
 @dataclass(slots=True)
 class Report:
-    """The tally of every layer, and the first mismatches."""
+    """The tallies of all layers, and the first mismatches."""
 
     tallies: dict[str, Tally] = field(default_factory=dict)
     mismatches: list[Mismatch] = field(default_factory=list)
 
     @property
     def checked(self) -> int:
-        """All cases."""
+        """The number of cases."""
         return sum(tally.checked for tally in self.tallies.values())
 
     @property
     def mismatched(self) -> int:
-        """All mismatches, also those that are not kept."""
+        """The number of mismatches, including those that are not kept."""
         return sum(tally.mismatches for tally in self.tallies.values())
 
 
@@ -94,7 +97,7 @@ def _answer(value: Shape | str) -> str:
 
 
 def ours(case: Case) -> Shape | str:
-    """This package's answer: a shape, or the reason of the refusal.
+    """Return convarith's answer: a shape, or the reason why the case is refused.
 
     >>> ours(Case("Conv2d", {"in_channels": 1, "out_channels": 2, "kernel_size": 3}, (1, 28, 28)))
     (2, 26, 26)
@@ -104,25 +107,28 @@ def ours(case: Case) -> Shape | str:
         if case.output_size is None:
             return layer.output_shape(case.shape)
         spatial = len(case.output_size)
-        sizes = layer.output_size(case.shape[-spatial:], output_size=case.output_size)  # type: ignore[call-arg]
+        assert isinstance(layer, ConvTranspose | MaxUnpool)  # the layers that can be told their output size
+        sizes = layer.output_size(case.shape[-spatial:], output_size=case.output_size)
         return (*layer.output_shape(case.shape)[:-spatial], *sizes)
     except ConvarithError as error:
         return str(error)
 
 
 def torchs(case: Case) -> Shape | str:
-    """torch's answer, from a real module and a real tensor on the CPU."""
-    torch = require_torch()
+    """Return torch's answer, from a real module and a real tensor on the CPU."""
+    require_torch()
+    import torch
+
     try:
         module = getattr(torch.nn, case.name)(**case.arguments).double().eval()
-        inputs = [torch.zeros(case.shape, dtype=torch.float64)]
+        inputs: list[Any] = [torch.zeros(case.shape, dtype=torch.float64)]
         if case.name.startswith("MaxUnpool"):
             inputs.append(torch.zeros(case.shape, dtype=torch.int64))
         if case.output_size is not None:
             inputs.append(case.output_size)
         shape = tuple(module(*inputs).shape)
         return shape if min(shape, default=0) >= 0 else f"an impossible tensor of {shape}"
-    except Exception as error:  # noqa: BLE001 - torch refuses with eight different classes, and they all mean no
+    except Exception as error:  # noqa: BLE001 - torch uses eight different classes to refuse a case
         return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
 
 
@@ -132,13 +138,15 @@ def verify(
     progress: Callable[[int, int], None] | None = None,
     keep: int = 10,
 ) -> Report:
-    """Compare `cases` random cases of every layer, after the exhaustive small grids where there is room for them.
+    """Compare convarith with torch on `cases` cases: all small layers of one axis if they fit in, then random ones.
 
-    `progress(done, total)` is called now and then. Up to `keep` mismatches are kept word for word.
+    `progress(done, total)` is called every 200 cases. Up to `keep` mismatches are kept in full.
 
     Raises MissingDependencyError without torch.
     """
-    torch = require_torch()
+    require_torch()
+    import torch
+
     grids = list(grid_cases())
     room = max(0, cases - len(grids))
     if not room:
@@ -162,7 +170,7 @@ def _chain(*groups: Iterable[Case]) -> Iterator[Case]:
 
 
 def check(case: Case, report: Report, keep: int) -> None:
-    """Put one case to both and note the outcome."""
+    """Run one case through both and record the outcome."""
     mine, theirs = ours(case), torchs(case)
     tally = report.tallies.setdefault(case.name, Tally())
     accepted = isinstance(theirs, tuple)
@@ -200,7 +208,7 @@ def grid_cases() -> Iterator[Case]:
 
 
 def random_cases(count: int, seed: int) -> Iterator[Case]:
-    """`count` random cases, evenly over the layers; small enough to run, wide enough to be refused often."""
+    """Random cases, equally many of each layer. They are small enough to run, and many of them are to be refused."""
     draw = _Draw(random.Random(seed))
     makers = list(draw.makers())
     for number in range(count):
@@ -208,7 +216,7 @@ def random_cases(count: int, seed: int) -> Iterator[Case]:
 
 
 class _Draw:
-    """How a random case of each layer is drawn."""
+    """Draws random cases, one method per kind of layer."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
@@ -230,11 +238,11 @@ class _Draw:
         return self.rng.randint(low, high)
 
     def likely(self, low: int, high: int, otherwise: int) -> int:
-        """Mostly from the range, at times a number that torch refuses or that is rare."""
+        """Mostly a number from the range, sometimes `otherwise`, which torch refuses or which is rare."""
         return self.one(low, high) if self.rng.random() > 0.04 else otherwise
 
     def axes(self, ndim: int, low: int, high: int, otherwise: int = 0) -> Any:
-        """One number, or one an axis; rarely one too many or a tuple of one."""
+        """One number for all axes or one per axis; rarely a tuple of one or with one number too many."""
         shape = self.rng.random()
         if shape < 0.4:
             return self.likely(low, high, otherwise)
@@ -242,7 +250,7 @@ class _Draw:
         return tuple(self.likely(low, high, otherwise) for _ in range(length))
 
     def fitting(self, value: Any, ndim: int) -> Any:
-        """The value, or its first number where it is a tuple of the wrong length."""
+        """The value, or its first number if it is a tuple of the wrong length."""
         return value[0] if isinstance(value, tuple) and len(value) != ndim else value
 
     def shape(self, ndim: int, channels: int | None = None, least: int = 1) -> Shape:
@@ -253,7 +261,7 @@ class _Draw:
         chance = self.rng.random()
         if chance < 0.02:
             channels = 0
-        if channels == 0:  # on top of an empty axis torch skips its checks: there is no size to be right about
+        if channels == 0:  # with a second empty axis torch skips its checks, so that there is nothing to compare
             spatial = tuple(size or 1 for size in spatial)
         if chance > 0.98:
             spatial = spatial[1:] if chance > 0.99 else (*spatial, 2)
@@ -263,7 +271,7 @@ class _Draw:
         return (batch, channels, *spatial)
 
     def some(self, **choices: Any) -> dict[str, Any]:
-        """Each parameter or not: what is left out takes torch's default."""
+        """A random choice of the parameters; the others keep torch's defaults."""
         return {name: value for name, value in choices.items() if self.rng.random() < 0.6}
 
     def conv(self, ndim: int) -> Case:
@@ -271,7 +279,7 @@ class _Draw:
         channels = groups * self.one(1, 2) if self.rng.random() < 0.95 else self.one(0, 3)
         out = groups * self.one(1, 2) if self.rng.random() < 0.95 else self.one(0, 3)
         shape = self.shape(ndim, channels if self.rng.random() < 0.97 else channels + 1)
-        # Without a value to compute torch skips its check of the parameters: such an input gets legal ones.
+        # If there is nothing to compute, torch does not check the parameters, so that they have to be valid.
         odd = 0 if prod(shape) else 1
         padding: Any = self.axes(ndim, 0, 3, odd - 1)
         stride: Any = self.axes(ndim, 1, 4, odd)
@@ -280,7 +288,7 @@ class _Draw:
             stride = stride if self.rng.random() < 0.3 else 1
         dilation: Any = self.axes(ndim, 1, 3, odd)
         mode = self.rng.choice(("zeros", "zeros", "reflect", "replicate", "circular", "mirror"))
-        if mode != "zeros":  # the other modes go wrong on tuples of another length, where they should refuse
+        if mode != "zeros":  # in the other modes torch does not refuse tuples of a wrong length but miscalculates
             padding, dilation = self.fitting(padding, ndim), self.fitting(dilation, ndim)
         arguments = {"in_channels": channels, "out_channels": out, "kernel_size": self.axes(ndim, 1, 4, odd)}
         arguments |= self.some(
@@ -306,7 +314,7 @@ class _Draw:
         sizes = ours(case)
         if isinstance(sizes, tuple) and self.rng.random() < 0.2:
             wanted = tuple(max(0, size + self.one(-2, 3)) for size in sizes[-ndim:])
-            # With a size asked for, torch reads the other parameters axis by axis.
+            # If an output size is given, torch reads the other parameters axis by axis.
             arguments = {name: self.fitting(value, ndim) for name, value in arguments.items()}
             return Case(case.name, arguments, case.shape, wanted)
         return case
@@ -329,7 +337,7 @@ class _Draw:
 
     def lp_pool(self, ndim: int) -> Case:
         arguments: dict[str, Any] = {"norm_type": self.likely(1, 3, 0)}
-        if ndim == 1:  # torch multiplies the kernel as a number in 1-D
+        if ndim == 1:  # in 1-D torch multiplies the kernel as a number
             arguments |= {"kernel_size": self.one(1, 5)} | self.some(stride=self.one(1, 4))
         else:
             arguments |= {"kernel_size": self._full(ndim, 1, 5)} | self.some(stride=self._full(ndim, 1, 4))
@@ -374,7 +382,7 @@ class _Draw:
         padding: Any = self.one(least, 4) if one_for_all else tuple(self.one(least, 4) for _ in range(2 * ndim))
         shape = self.shape(ndim)
         if name == "CircularPad" and isinstance(padding, tuple):
-            # A wrap of more than the other side's crop leaves: whether torch notices depends on the memory layout.
+            # If one side wraps more than the crop of the other side leaves, torch notices in some memory layouts only.
             pairs = zip(padding[::2], padding[1::2], reversed(shape), strict=False)
             if any(one * other < 0 and size < abs(one) + abs(other) for one, other, size in pairs):
                 padding = 1
@@ -424,7 +432,9 @@ class _Draw:
         kernel = arguments["kernel_size"]
         volume = kernel**2 if isinstance(kernel, int) else prod(kernel)
         try:
-            columns = build("Fold", arguments).columns  # type: ignore[attr-defined]
+            layer = build("Fold", arguments)
+            assert isinstance(layer, Fold)
+            columns = layer.columns
         except ConvarithError:
             columns = self.one(0, 9)
         rows = volume * self.one(1, 2) + (self.rng.random() < 0.1)

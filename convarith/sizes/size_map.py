@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from functools import cached_property
 from math import gcd, lcm
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from convarith.errors import MissingDependencyError
+from convarith.dependencies import require_numpy
 from convarith.sizes.rules import AxisRule, FloorRule, ScaleRule
 from convarith.sizes.sets import EVERY, MOST_RUNS, SizeRange, SizeSet, run
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 SEARCH_LIMIT = 16_384
 """Where there is no closed form, inputs up to this size are tried one by one."""
@@ -113,24 +113,20 @@ class SizeMap:
                 size = piece(size) or 0
         return size
 
-    def sizes(self, inputs: Any) -> NDArray[np.int64]:
-        """The output sizes of an array of input sizes, -1 where some layer refuses. Needs numpy.
+    def sizes(self, inputs: ArrayLike) -> NDArray[np.int64]:
+        """The output sizes of an array of input sizes, -1 where a layer refuses the size. Needs numpy.
 
         >>> import convarith as ca
         >>> ca.parse_network("MaxPool2d(3)").size_map(0).sizes([2, 3, 4, 6]).tolist()
         [-1, 1, 1, 2]
         """
-        try:
-            import numpy as np
-        except ImportError:
-            raise MissingDependencyError(
-                "numpy is not installed: run  pip install 'convarith[numpy]'  in this environment"
-            ) from None
+        require_numpy()
+        import numpy as np
 
-        inputs = np.asarray(inputs, dtype=np.int64)
-        outputs: NDArray[np.int64] = inputs.copy()
+        given = np.asarray(inputs, dtype=np.int64)
+        outputs = given.copy()
         for piece in self.pieces:
-            if isinstance(piece, FloorRule):  # in place: the time goes into memory, not into arithmetic
+            if isinstance(piece, FloorRule):  # in place, because allocating memory takes longer than the arithmetic
                 outputs += piece.shift
                 if piece.step > 1:
                     outputs //= piece.step
@@ -139,7 +135,7 @@ class SizeMap:
                 outputs += piece.offset
             else:
                 outputs = np.floor(outputs * piece.factor).astype(np.int64)
-        np.copyto(outputs, -1, where=~self._accepted(inputs))
+        np.copyto(outputs, -1, where=~self._accepted(given))
         return outputs
 
     def _accepted(self, inputs: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -181,7 +181,7 @@ REFUSALS: list[tuple[list[str], str]] = [
     (["-i", "5", "-k", "3", "--weight", "1,2"], "the weight has shape (2,), but Conv(kernel_size=3) takes"),
     (["avg-pool", "-i", "4", "-k", "2", "--weight", "1,2"], "has no weight: leave it out"),
     (["-k", "3", "-i", "7", "--values", "1,2"], "--values has 2 numbers, but the flattened input has 7: give as many"),
-    (["-k", "3", "-i", "7", "--bias", "1,2"], "the bias has shape (2,), but Conv(kernel_size=3) takes one an output channel"),
+    (["-k", "3", "-i", "7", "--bias", "1,2"], "the bias has shape (2,), but Conv(kernel_size=3) takes one number per output channel"),
     (["-k", "3", "-i", "7", "--save", "m.txt"], "cannot save to m.txt: scipy reads a sparse matrix from an .npz file"),
     (["-k", "3", "-i", "7", "--save", "no/such/m.npz"], "cannot write no/such/m.npz"),
     (["-k", "3", "-i", "7", "--plot", "m.gif"], "cannot draw to m.gif: its ending is unknown, choose from png, svg, pdf"),
@@ -202,5 +202,5 @@ def test_a_matrix_beyond_the_memory(cli: Cli, monkeypatch: pytest.MonkeyPatch, t
     call = ("matrix", "Conv2d(64, 64, 3, padding=1)", "-i", "64x64")
     assert "147,865,600 of" in answered(cli, *call)
     refusal = assert_refused(cli(*call, "--save", str(path)))
-    assert re.search(r"the 262144 x 262144 matrix of Conv2d.* needs \d+ bytes, but 100000000 are free", refusal)
+    assert re.search(r"the 262,144 x 262,144 matrix of Conv2d.* needs [\d,]+ bytes, but 100,000,000 are free", refusal)
     assert list(tmp_path.iterdir()) == []

@@ -6,8 +6,7 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from convarith.layers.base import Layer
-from convarith.matrices.axis_reads import LinearLayer
+from convarith.layers.base import Layer, SpatialLayer
 from convarith.matrices.matrix import LayerSizes, measured, reads, shape_of_matrix
 from convarith.sizes.normalise import times
 from convarith_gallery.plots.figure import as_bytes, format_of, new_figure
@@ -78,7 +77,7 @@ def figure_of(layer: Layer, input_size: tuple[int, ...]) -> Figure:
 def _measured(layer: Layer, input_size: tuple[int, ...]) -> tuple[LayerSizes, tuple[int, int]]:
     """The sizes of a layer, and (rows, columns) of its matrix. Raises ParameterError if it has none."""
     sizes = measured(layer, input_size)
-    assert isinstance(layer, LinearLayer)  # measured raises for every other layer
+    assert isinstance(layer, SpatialLayer)  # measured raises for every other layer
     return sizes, shape_of_matrix(layer, sizes)
 
 

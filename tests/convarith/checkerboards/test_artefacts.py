@@ -1,11 +1,11 @@
-"""The artefacts of real weights keep these laws; the oracle is torch on constant inputs.
+"""The laws of the artefacts of real weights; the oracle is torch on constant inputs.
 
-- Phase by phase, the sums are what torch's layer answers to each constant input, inside: its output, the sub-pixels
-  behind a shuffle, the gradient of a strided convolution's input.
-- The strength is the root-mean-square of those answers' pattern over that of their mean; the spectrum has its power.
-- E[y^2] of a phase is torch's layer with squared weights on ones.
-- A layer that the stride divides evenly is clean with equal phases only; ICNR's start is clean.
-- Of a module and of a checkpoint the list is the same, strongest first; what does not match is said.
+- The phase sums are what torch computes in the interior for constant inputs: the output of the layer, the sub-pixels
+  behind a shuffle, the gradient of the input of a strided convolution.
+- The strength is the root-mean-square of the pattern divided by that of the mean; the spectrum has the same power.
+- E[y^2] of a phase is the output of torch's layer with squared weights on ones.
+- Only equal phase sums have no pattern; weights initialised by ICNR have none.
+- A module and its checkpoint give the same list, strongest first, and say which weights do not match.
 - A checkpoint that would run code is refused.
 """
 
@@ -206,7 +206,7 @@ def test_what_does_not_match_is_said() -> None:
     given = {"b.weight": np.ones((2, 2, 5)), "x.weight": np.ones((1, 2, 3)), "y.weight": np.ones((9, 9, 9))}
     found = strengths(net, given)
     assert [each.name for each in found.artefacts] == ["a"]  # the only weight of its shape
-    assert found.missing == {"b": "b.weight has shape 2x2x5, which is none of ConvTranspose1d(2, 2, 4, stride=2)"}
+    assert found.missing == {"b": "b.weight has shape 2x2x5, which does not fit ConvTranspose1d(2, 2, 4, stride=2)"}
     assert found.unused == ["b.weight", "y.weight"]
     two = strengths(net, {"x.weight": np.ones((1, 2, 3)), "y.weight": np.ones((1, 2, 3))})
     assert two.missing["a"] == "there is no a.weight, and 2 weights have its shape"
@@ -227,7 +227,7 @@ class Harmful:
 def test_a_checkpoint_is_not_run(torch: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     torch.save({"weight": Harmful()}, path)
-    with pytest.raises(ca.ConvarithError, match=r"cannot read the weights of .*model.pt without running what it holds"):
+    with pytest.raises(ca.ConvarithError, match=r"cannot read the weights of .*model.pt without running code in it"):
         read_checkpoint(str(path))
 
 
@@ -259,10 +259,10 @@ def test_a_checkpoint_without_weights(torch: ModuleType, tmp_path: Path) -> None
         ("ReLU()", [1], {}, "has no kernel"),
         ("ConvTranspose1d(1, 1, 3)", [1, 2], {}, r"the weight has shape 1x1x2: ConvTranspose1d.* takes \(in, out/groups, 3\)"),
         ("Conv1d(2, 1, 3)", [[[1, 2, 3]]], {}, r"takes \(out, in/groups, 3\)"),
-        ("ConvTranspose1d(1, 1, 3)", ["a"], {}, "no array of numbers"),
-        ("ConvTranspose1d(1, 1, 3)", [1, 2, 3], {"bias": [1]}, "the same for all phases: leave it out"),
-        ("ConvTranspose1d(1, 1, 3)", [1, 2, 3], {"channel_rms": [1, 2]}, "give one value a channel"),
-        ("Conv2d(1, 3, 1)", np.ones((3, 1, 1, 1)), {"shuffle": ca.PixelShuffle(upscale_factor=2)}, "takes 4 channels a pixel"),
+        ("ConvTranspose1d(1, 1, 3)", ["a"], {}, "not an array of numbers"),
+        ("ConvTranspose1d(1, 1, 3)", [1, 2, 3], {"bias": [1]}, "the same in all phases: leave it out"),
+        ("ConvTranspose1d(1, 1, 3)", [1, 2, 3], {"channel_rms": [1, 2]}, "give one value per channel"),
+        ("Conv2d(1, 3, 1)", np.ones((3, 1, 1, 1)), {"shuffle": ca.PixelShuffle(upscale_factor=2)}, "needs 4 channels per pixel"),
         ("Conv2d(1, 4, 1)", np.ones((4, 1, 1, 1)), {"shuffle": ca.PixelShuffle(upscale_factor=2), "bias": [1]}, "the bias has shape"),
     ],
 )  # fmt: skip

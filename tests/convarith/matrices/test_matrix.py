@@ -4,11 +4,11 @@ The laws, over random parameters in 1-D to 3-D:
 - matrix @ x (+ offset) is torch's layer on x, in float64 to 1e-12, for Conv in every padding mode, ConvTranspose,
   AvgPool, Upsample and Unfold; ZeroInsert puts x at every s-th position.
 - The matrix of a transposed convolution is the transpose of the convolution's.
-- nnz is the number of stored entries and bytes_needed the size of the arrays; every row is sorted without duplicates.
-- The lectures' matrices and products.
-- No build takes more memory than `peak_bytes` says; `reads` with the weight put in is the matrix.
-- What has no matrix, a wrong weight or bias, and a matrix beyond the memory are refused with the numbers and a remedy,
-  the last one before anything is allocated.
+- nnz is the number of stored entries and bytes_needed the size of the arrays; rows are sorted and have no duplicates.
+- The lectures' matrices and products are reproduced.
+- No build takes more memory than `peak_bytes` says; putting the weight into `reads` gives the matrix.
+- A layer without a matrix, a wrong weight or bias, and a matrix beyond the memory are refused; the error gives the
+  numbers and says what to do. A matrix beyond the memory is refused before anything is allocated.
 """
 
 from __future__ import annotations
@@ -226,24 +226,26 @@ def test_no_channels() -> None:
     assert ca.matrix.conv_matrix(ca.Conv(kernel_size=1, in_channels=0, out_channels=2), 5).shape == (0, 0)
 
 
-def test_open_channels_count_as_one_a_group() -> None:
+def test_open_channels_count_as_one_per_group() -> None:
     assert ca.matrix.conv_matrix(ca.Conv(kernel_size=3, groups=2), 5).shape == (6, 10)
 
 
+NOT_A_LAYER: Any = "Conv1d(1, 1, 3)"
+
 REFUSALS = {
-    "not linear": (lambda: ca.matrix.conv_matrix(ca.MaxPool(kernel_size=2), 4), r"MaxPool\(kernel_size=2\) has no matrix here: Conv, .* have one, being linear: give one"),
-    "no layer": (lambda: ca.matrix.nnz("Conv1d(1, 1, 3)", 4), "str has no matrix here"),  # type: ignore[arg-type]
+    "not linear": (lambda: ca.matrix.conv_matrix(ca.MaxPool(kernel_size=2), 4), r"MaxPool\(kernel_size=2\) has no matrix here: Conv, .* are linear and have one; choose one of them"),
+    "no layer": (lambda: ca.matrix.nnz(NOT_A_LAYER, 4), "str has no matrix here"),
     "bicubic": (lambda: ca.matrix.conv_matrix(ca.Upsample(scale_factor=2, mode="bicubic"), (4, 4)), r"mode='bicubic'\) has no matrix here"),
     "weight": (lambda: ca.matrix.conv_matrix(ca.parse("Conv2d(1, 2, 3)"), (4, 4), [[1, 2]]), r"the weight has shape \(1, 2\), but Conv2d\(1, 2, 3\) takes \(out, in/groups, \*kernel\) = \(2, 1, 3, 3\)"),
     "transposed weight": (lambda: ca.matrix.conv_matrix(ca.parse("ConvTranspose1d(4, 6, 3, groups=2)"), 4, np.ones((6, 2, 3))), r"\(in, out/groups, \*kernel\) = \(4, 3, 3\)"),
-    "words": (lambda: ca.matrix.conv_matrix(ca.Conv(kernel_size=2), 4, ["a", "b"]), "the weight is no array of numbers"),
-    "ragged": (lambda: ca.matrix.conv_matrix(ca.Conv(kernel_size=2), 4, [[1], [1, 2]]), "the weight is no array of numbers"),
+    "words": (lambda: ca.matrix.conv_matrix(ca.Conv(kernel_size=2), 4, ["a", "b"]), "the weight is not an array of numbers"),
+    "ragged": (lambda: ca.matrix.conv_matrix(ca.Conv(kernel_size=2), 4, [[1], [1, 2]]), "the weight is not an array of numbers"),
     "a pool's weight": (lambda: ca.matrix.conv_matrix(ca.AvgPool(kernel_size=2), 4, [1, 1]), "has no weight: leave it out"),
-    "bias": (lambda: ca.matrix.affine(ca.parse("Conv1d(1, 2, 3)"), 4, bias=[1]), r"the bias has shape \(1,\), but Conv1d\(1, 2, 3\) takes one an output channel: \(2,\)"),
+    "bias": (lambda: ca.matrix.affine(ca.parse("Conv1d(1, 2, 3)"), 4, bias=[1]), r"the bias has shape \(1,\), but Conv1d\(1, 2, 3\) takes one number per output channel: \(2,\)"),
     "no bias": (lambda: ca.matrix.affine(ca.parse("Conv1d(1, 2, 3, bias=False)"), 4, bias=[1, 2]), "has no bias: leave it out"),
-    "entries": (lambda: ca.matrix.conv_matrix(ca.parse("Conv2d(4096, 4096, 3, padding=1)"), (512, 512)), r"the 1073741824 x 1073741824 matrix of .* at 512x512 needs \d+ bytes, but \d+ are free: take a smaller"),
-    "rows": (lambda: ca.matrix.conv_matrix(ca.Upsample(size=10**13, mode="linear"), 5), r"needs at least \d+ bytes"),
-    "wrapped": (lambda: ca.matrix.conv_matrix(ca.Conv(kernel_size=3, padding=1, padding_mode="circular"), 10**13), r"needs at least \d+ bytes"),
+    "entries": (lambda: ca.matrix.conv_matrix(ca.parse("Conv2d(4096, 4096, 3, padding=1)"), (512, 512)), r"the 1,073,741,824 x 1,073,741,824 matrix of .* at 512x512 needs [\d,]+ bytes, but [\d,]+ are free: take a smaller"),
+    "rows": (lambda: ca.matrix.conv_matrix(ca.Upsample(size=10**13, mode="linear"), 5), r"needs at least [\d,]+ bytes"),
+    "wrapped": (lambda: ca.matrix.conv_matrix(ca.Conv(kernel_size=3, padding=1, padding_mode="circular"), 10**13), r"needs at least [\d,]+ bytes"),
 }  # fmt: skip
 
 
@@ -324,7 +326,7 @@ def test_a_matrix_is_refused_by_its_peak(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("convarith.matrices.matrix.free_memory", lambda: needed)
     assert ca.matrix.conv_matrix(layer, size).shape == (98 * 98, 10000)
     monkeypatch.setattr("convarith.matrices.matrix.free_memory", lambda: needed - 1)
-    with pytest.raises(ca.ParameterError, match=f"needs {needed} bytes, but {needed - 1} are free"):
+    with pytest.raises(ca.ParameterError, match=f"needs {needed:,} bytes, but {needed - 1:,} are free"):
         ca.matrix.conv_matrix(layer, size)
 
 

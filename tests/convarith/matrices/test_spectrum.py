@@ -1,14 +1,14 @@
-"""What the matrix of a layer says, without or with the matrix.
+"""What follows from the matrix of a layer, with and without building it.
 
 The laws, over random parameters in 1-D to 3-D:
 - The operator is the matrix, its adjoint the transpose, for every linear layer and for complex weights.
-- The adjoint layer's matrix, of the same weight, is the transpose; it leads from the output size to the input size.
+- The adjoint layer, with the same weight, has the transposed matrix; it maps the output size to the input size.
 - A fully connected layer of the dense matrix is the layer, in torch; a Linear as a convolution is the Linear.
 - Singular values by axis, by frequency and by group are those of dense linear algebra on the whole matrix; Lanczos
   finds the largest of them.
-- Ranks are those of dense linear algebra, those that the structure tells and the published ones, too.
-- The bound is never below the largest singular value; the circular value of the same size is below it sometimes.
-- What is no method, too large or no number is refused with the remedy.
+- Ranks are those of dense linear algebra, also where they follow from the structure or are published.
+- The bound is never below the largest singular value; that of the circular convolution of the same size sometimes is.
+- An unknown method, a matrix that is too large and weights that are not finite are refused, and the error says what to do.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ def test_the_adjoint_layer_has_the_transposed_matrix(case: int) -> None:
 
 
 def test_what_has_no_adjoint_layer() -> None:
-    with pytest.raises(ca.ParameterError, match=r"is two layers, .* and ZeroPad1d\(\(0, -1\)\): take conv_matrix"):
+    with pytest.raises(ca.ParameterError, match=r"is two layers, .* and ZeroPad1d\(\(0, -1\)\): use conv_matrix"):
         ca.views.adjoint(ca.Conv(kernel_size=4, padding="same"), 7)
-    with pytest.raises(ca.ParameterError, match=r"the transpose of AvgPool\(kernel_size=2\) is no layer"):
+    with pytest.raises(ca.ParameterError, match=r"the transpose of AvgPool\(kernel_size=2\) is not a layer"):
         ca.views.adjoint(ca.AvgPool(kernel_size=2), 4)
 
 
@@ -194,7 +194,7 @@ def test_a_padded_kernel_that_is_singular(n: int) -> None:
         assert ca.spectrum.condition(layer, n, weight) == inf
         found = ca.spectrum.stability(layer, n, weight)
         assert (found.smallest, found.condition, found.rank) == (0.0, inf, n - 1)
-        assert found.amplifies.endswith(f"; 1 of {n} directions are lost")
+        assert found.amplifies.endswith(f"; 1 of {n} input directions is lost")
 
 
 def test_the_bound_is_never_below_the_largest() -> None:
@@ -233,7 +233,7 @@ def test_a_large_matrix_is_estimated_and_bounded() -> None:
     assert (found.method, found.rank, found.smallest, found.condition) == ("Lanczos", None, None, None)
     assert found.largest is not None
     assert 0.99 * found.bound < found.largest <= found.bound
-    assert found.amplifies.startswith("some input grows ")
+    assert " for some input, at most " in found.amplifies
     bounded = ca.spectrum.stability(*LARGE, weight, estimate=False)
     assert (bounded.largest, bounded.method, bounded.bound) == (None, None, found.bound)
     depthwise = ca.parse("Conv2d(64, 64, 3, groups=64)")
@@ -243,11 +243,11 @@ def test_a_large_matrix_is_estimated_and_bounded() -> None:
 REFUSALS: dict[str, tuple[Any, str]] = {
     "method": (lambda: ca.spectrum.singular_values(ca.Conv(kernel_size=2), 4, method="desne"), "method 'desne' is unknown: did you mean 'dense'"),
     "count": (lambda: ca.spectrum.singular_values(ca.Conv(kernel_size=2), 4, count=0), "count is 0: it must be at least 1"),
-    "not circular": (lambda: ca.spectrum.singular_values(ca.Conv(kernel_size=2), 4, method="by frequency"), r"at 4 is no convolution with circular padding: take another method"),
+    "not circular": (lambda: ca.spectrum.singular_values(ca.Conv(kernel_size=2), 4, method="by frequency"), r"at 4 is not a convolution with circular padding: choose another method"),
     "not round": (lambda: ca.spectrum.singular_values(ca.Conv(kernel_size=3, stride=2, padding=1, padding_mode="circular"), 5, method="by frequency"), "goes round 5 positions in 3 steps of 2"),
-    "by axis": (lambda: ca.spectrum.singular_values(ca.Conv(kernel_size=2), 4, method="by axis"), "mixes its axes"),
-    "all by Lanczos": (lambda: ca.spectrum.singular_values(ca.Conv(kernel_size=2), 4, count=3, method="Lanczos"), "finds fewer than all 3 singular values, count is 3"),
-    "rank": (lambda: ca.spectrum.rank(*LARGE), r"all singular values of the 6400 x 6400 matrix of .* take 262144000000 multiplications, more than 1000000000"),
+    "by axis": (lambda: ca.spectrum.singular_values(ca.Conv(kernel_size=2), 4, method="by axis"), "has weights: the method by axis is for layers without"),
+    "all by Lanczos": (lambda: ca.spectrum.singular_values(ca.Conv(kernel_size=2), 4, count=3, method="Lanczos"), "cannot find all 3 singular values: count is 3, give less than 3"),
+    "rank": (lambda: ca.spectrum.rank(*LARGE), r"all singular values of the 6,400 x 6,400 matrix of .* take 262,144,000,000 multiplications, more than 1,000,000,000"),
     "not finite": (lambda: ca.spectrum.stability(ca.Conv(kernel_size=2), 4, [1, float("nan")]), "numbers that are not finite"),
     "not linear": (lambda: ca.spectrum.stability(ca.MaxPool(kernel_size=2), 4), "has no matrix here"),
     "weight": (lambda: ca.spectrum.stability(ca.Conv(kernel_size=2), 4, [1, 2, 3]), r"the weight has shape \(3,\)"),

@@ -1,11 +1,11 @@
 """from_module reads any module.
 
-- A function or a tensor method is the layer that a module of torch.nn would be; its shape is torch's at three sizes.
-- Sizes taken from another tensor become MatchSize, right at every size.
-- What is not known is Opaque with the recorded shapes; without input_shape it is refused in one line.
-- A model that cannot be traced is recorded from one run, which a remark says.
-- The batch may be left out. Training mode, weights, buffers and the random state stay as they were.
-- What leads nowhere is dropped; of several outputs the first is followed, which a remark says.
+- A function or tensor method becomes the same layer as a module of torch.nn; its shape is torch's at three sizes.
+- Sizes taken from another tensor become MatchSize, which is right at every size.
+- An unknown operation is Opaque with the recorded shapes; without input_shape it is refused with a one-line error.
+- A model that cannot be traced is recorded from one run, and a remark says so.
+- The batch may be left out. Training mode, weights, buffers and the random state do not change.
+- Nodes that no output depends on are dropped; if there are several outputs, a remark says that the first is followed.
 """
 
 from __future__ import annotations
@@ -320,8 +320,8 @@ def test_what_cannot_be_traced_is_recorded() -> None:
     ]
     assert net.output_shape((3, 9, 11)) == torch_shape(module, (3, 9, 11))
     assert net.remarks == (
-        "recorded from one run: sizes that the model computes are those of that run",
-        "mul: a tensor of 4 numbers is left out of the layers",
+        "recorded from one run: sizes that the model computes are valid for that input only",
+        "mul: a tensor of 4 numbers is not part of any layer",
     )
     assert not module.conv._forward_hooks
     assert not module.conv._forward_pre_hooks
@@ -351,7 +351,7 @@ def test_several_outputs_and_dead_ends() -> None:
     module = Apply(function, conv=nn.Conv2d(1, 2, 3), unused=nn.Conv2d(2, 9, 1), head=nn.Conv2d(2, 3, 1))
     net = read(module)
     assert layers(net) == ["Conv2d(1, 2, 3)", "ReLU()"]
-    assert net.remarks == ("the model gives 2 tensors: this is the first",)
+    assert net.remarks == ("the model returns 2 tensors: only the first is followed",)
 
 
 class Attention(nn.Module):
@@ -438,15 +438,19 @@ class Two(nn.Module):
 
 
 REFUSED: list[tuple[Any, tuple[int, ...] | None, str]] = [
-    (Two(), None, r"Two takes 2 inputs \(x, y\): a network has one"),
+    (Two(), None, r"Two takes 2 inputs \(x, y\), but a network has one"),
     (nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), (1, 8, 8), "Sequential does not take an input of 1x1x8x8: Runtime"),
     (nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), (-3, 8, 8), "negative size"),
-    (Apply(lambda x: torch.ones(1)), (1, 3, 8, 8), "Apply gives no tensor that depends on its input"),
-    (Apply(lambda x: x[:, :, 1:]), None, r"getitem: .* needs shapes \(getitem depends on the number of axes\)"),
+    (Apply(lambda x: torch.ones(1)), (1, 3, 8, 8), "Apply returns no tensor that depends on its input"),
+    (
+        Apply(lambda x: x[:, :, 1:]),
+        None,
+        r"getitem: .* cannot be converted without shapes \(getitem depends on the number of axes\)",
+    ),
     (Apply(lambda x: x.squeeze()), None, "squeeze: .*give input_shape"),
     (Apply(lambda x: x.view(4, 3, 2, 2)), None, "view: .*give input_shape"),
-    ("Conv2d(1, 2, 3)", None, "str is no torch.nn.Module"),
-    (nn.Conv2d, None, "type is no torch.nn.Module: give an instance"),
+    ("Conv2d(1, 2, 3)", None, "str is not a torch.nn.Module"),
+    (nn.Conv2d, None, "type is not a torch.nn.Module: give an instance"),
 ]
 
 

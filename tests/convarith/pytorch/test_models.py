@@ -1,7 +1,7 @@
-"""Models that people build, read with from_module, keep these laws against torch.
+"""The laws of from_module on models that people build; the oracle is torch.
 
 - Every node has the shape that torch records there, at three input sizes; nothing is opaque.
-- Each module that runs is a node.
+- Every module that runs is a node.
 - The parameters are those of the module.
 - The size map of an axis is torch's output size over a range of inputs, refused ones included.
 - The text of the network reads back to the same network.
@@ -60,7 +60,7 @@ def recorded(torch: ModuleType, module: Any, shape: tuple[int, ...]) -> dict[str
 def test_every_shape_is_torchs(torch: ModuleType, networks: dict[str, ca.Network], model: Model) -> None:
     net, module = networks[model.name], model.make()
     assert not any(isinstance(node.layer, Opaque) for node in net.nodes)
-    assert net.remarks == (("the model gives 3 tensors: this is the first",) if model.name == "vae" else ())
+    assert net.remarks == (("the model returns 3 tensors: only the first is followed",) if model.name == "vae" else ())
     for shape in model.shapes:
         ours, theirs = net.shapes(shape), recorded(torch, module, shape)
         results = {SECOND.sub("", name): size for name, size in ours.items()}

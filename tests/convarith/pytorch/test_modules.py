@@ -1,12 +1,12 @@
 """The bridge to torch.
 
 - from_module(to_module(layer)) is the layer, and to_module gives torch's own class with torch's own settings.
-- The module gives the shape that the layer says.
-- A subclass of a torch module is that layer, unless it has a forward of its own; a namesake is not.
-- A module that is no single layer is none, and one with two inputs is refused.
-- ZeroInsert becomes a module that puts values where the lecture does.
-- What is open (dimension, channels) is refused with the remedy.
-- Without torch the message names the line that installs it.
+- The module returns the shape that the layer predicts.
+- A subclass of a torch module is the same layer unless it defines its own forward; an unrelated class of that name is not.
+- A module that is not a single layer has no layer, and a module with two inputs is refused.
+- ZeroInsert becomes a module that puts the values where the lecture does.
+- A layer whose dimension or channels are open is refused, and the error says what to give.
+- Without torch the error says how to install it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from support.strategies import Call, calls, torch_calls, zero_inserts
 
 import convarith as ca
-from convarith.pytorch import from_module, layer_of, require_torch, to_module
+from convarith.dependencies import require_torch
+from convarith.pytorch import from_module, layer_of, to_module
 
 
 def comes_back(call: Call) -> bool:
@@ -69,7 +70,7 @@ def test_the_module_gives_the_shape(torch: ModuleType, call: Call, shape: list[i
 
 
 def test_a_subclass_is_its_layer(torch: ModuleType) -> None:
-    class Named(torch.nn.Conv2d):  # type: ignore[name-defined,misc]
+    class Named(torch.nn.Conv2d):
         """A convolution under another name."""
 
     class Again(Named):
@@ -80,7 +81,7 @@ def test_a_subclass_is_its_layer(torch: ModuleType) -> None:
 
 
 def test_a_subclass_with_a_forward_of_its_own_is_not_that_layer(torch: ModuleType) -> None:
-    class Cropped(torch.nn.Conv2d):  # type: ignore[name-defined,misc]
+    class Cropped(torch.nn.Conv2d):
         """A convolution that gives another size."""
 
         def forward(self, values: Any) -> Any:
@@ -90,7 +91,7 @@ def test_a_subclass_with_a_forward_of_its_own_is_not_that_layer(torch: ModuleTyp
 
 
 def test_a_namesake_is_not_that_layer(torch: ModuleType) -> None:
-    class Conv2d(torch.nn.Module):  # type: ignore[name-defined,misc]
+    class Conv2d(torch.nn.Module):
         """Not torch's."""
 
         kernel_size, in_channels, out_channels = 3, 1, 1
@@ -139,8 +140,8 @@ def test_zero_insert_is_a_transposed_convolution_with_one_tap(
     [
         (ca.MaxPool(kernel_size=2), r"MaxPool\(kernel_size=2\) has no dimension: give ndim, or write it as MaxPool2d"),
         (ca.Conv(kernel_size=3), r"has no dimension: give ndim, or write it as Conv2d\(\.\.\.\)"),
-        (ca.Conv(kernel_size=3, ndim=2, out_channels=1), r"Conv2d\(.*\) has no in_channels: torch needs them"),
-        (ca.Conv(kernel_size=3, ndim=2, in_channels=1), r"Conv2d\(.*\) has no out_channels: torch needs them"),
+        (ca.Conv(kernel_size=3, ndim=2, out_channels=1), r"Conv2d\(.*\) has no in_channels: a torch module needs both"),
+        (ca.Conv(kernel_size=3, ndim=2, in_channels=1), r"Conv2d\(.*\) has no out_channels: a torch module needs both"),
         (ca.Add(), r"torch has no module for Add\(\): write it in the forward method"),
         (ca.Concat(), r"torch has no module for Concat\(\): write it in the forward method"),
     ],

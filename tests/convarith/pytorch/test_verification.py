@@ -1,9 +1,9 @@
 """The arithmetic against torch on the CPU.
 
-- On 45,000 layers, every small one of one axis among them, both accept the same and give the same size.
-- That comparison asks about every layer torch has, with cases that torch takes and cases that torch refuses.
-- It can fail: a broken rule is found.
-- The text of a case runs in Python and gives torch's answer.
+- On 45,000 layers, including every small one of one axis, both accept the same inputs and return the same sizes.
+- The comparison includes every layer of torch, with cases that torch accepts and cases that it refuses.
+- The comparison can fail: it finds a broken rule.
+- The text of a case runs in Python and returns torch's answer.
 - parameter_count is the number of values in the module's parameters.
 - macs are half of what torch's own counter says; layers without weights have none.
 """
