@@ -1,4 +1,4 @@
-"""convarith recipes: what can be trained."""
+"""convarith recipes: list the reference autoencoders that can be trained."""
 
 from typing import Annotated
 
@@ -21,11 +21,11 @@ Examples:
 def recipes(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Print this recipe's file, to copy and change.", show_default=False),
+        typer.Argument(metavar="[NAME]", help="Print the file of this recipe, to copy and edit.", show_default=False),
     ] = None,
     as_json: Json = False,
 ) -> Answer:
-    """The reference autoencoders: what each shows, what is varied, what is measured."""
+    """List the reference autoencoders: what each one shows, and which setting it varies."""
     from convarith_gallery.autoencoders.recipe import FOLDER, names, read_recipe
 
     chosen = [read_recipe(each) for each in (names() if name is None else [name])]
@@ -46,7 +46,7 @@ def recipes(
         values = ", ".join(map(str, recipe.sweep[1])) if recipe.sweep else ""
         rows.append((recipe.name, f"{recipe.sweep[0]} {values}" if recipe.sweep else "", recipe.about))
     blocks: list[Block] = [
-        f"{len(chosen)} recipes: convarith train NAME",
+        f"{len(chosen)} recipes; train one with: convarith train NAME",
         Table(("name", "varied", "what it shows"), rows),
     ]
     return Answer(data, blocks, as_json=as_json)

@@ -1,4 +1,4 @@
-"""convarith report: every trained recipe in one table."""
+"""convarith report: show the results of all trained recipes in one table."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,28 +21,29 @@ Examples:
 
 @app.command(epilog=EXAMPLES)
 def report(
-    runs: Annotated[
+    places: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[RUNS]...", show_default=False,
-            help="Folders of `convarith train`; a recipe's name, or nothing, for the results that come with convarith.",
+            metavar="[FOLDER|RECIPE]...", show_default=False,
+            help="Output folders of `convarith train`, or names of recipes for results that come with convarith; by "
+            "default, all of those.",
         ),
     ] = None,
     page: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write the table as a page, too.", show_default=False)
+        str | None, typer.Option(metavar="FILE", help="Also write the table as an HTML page.", show_default=False)
     ] = None,
     write_results: Annotated[
-        bool, typer.Option("--write-results", help="Make these the results that come with convarith.")
+        bool, typer.Option("--write-results", help="Replace the results that come with convarith by these.")
     ] = False,
     as_json: Json = False,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help="Markdown, for a README or a paper.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a README or a paper.")] = False,
 ) -> Answer:  # fmt: skip
-    """One table: recipe, test number, trivial baseline, published number, seed, seconds, verdict."""
+    """Show results in one table: test number, baseline, published number, seed, training time and verdict."""
     from convarith_gallery.autoencoders.recipe import names
     from convarith_gallery.autoencoders.reporting import pages, results
-    from convarith_gallery.autoencoders.run_files import write_whole
+    from convarith_gallery.autoencoders.output_files import write_whole
 
-    found = results.gather(runs, names()) if runs else results.read_committed()
+    found = results.gather(places, names()) if places else results.read_committed()
     if write_results:
         results.write_committed(found)
     if page is not None:
@@ -52,7 +53,8 @@ def report(
     sources = dict.fromkeys(metrics["source"] for metrics in found)
     title = f"{len(found)} recipe{'s' * (len(found) > 1)}, {len(rows)} numbers"
     if passed or missed:
-        title += f"; of those with a published one {passed} passed, {missed} missed"
+        title += f"; compared with published numbers: {passed} passed, {missed} missed"
     table = Table(pages.NUMBER_COLUMNS, rows, numbers=("test", "published", "seed", "epochs", "seconds"))
-    blocks: list[Block] = [title, table, f"trained in {results.time_of_training(found)}", "\n".join(sources)]
+    training = f"training time: {results.time_of_training(found)}"
+    blocks: list[Block] = [title, table, training, "\n".join(sources)]
     return Answer({"results": found}, blocks, as_json=as_json, as_markdown=as_markdown)

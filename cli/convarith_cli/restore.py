@@ -1,4 +1,4 @@
-"""convarith restore: a trained restorer on a picture of one's own."""
+"""convarith restore: apply a trained restorer to a picture."""
 
 from __future__ import annotations
 
@@ -28,43 +28,55 @@ def restore(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL", help="A folder of `convarith train` with one training, or its model.safetensors.",
+            metavar="MODEL", help="A folder of `convarith train` with one model, or its model.safetensors.",
             show_default=False,
         ),
     ],
-    picture: Annotated[str, typer.Argument(metavar="PICTURE", help="png, jpg, webp, tif, bmp.", show_default=False)],
+    picture: Annotated[
+        str, typer.Argument(metavar="PICTURE", help="A png, jpg, webp, tif or bmp file.", show_default=False)
+    ],
     out: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="Where to; the ending says how.", show_default=False)
+        str,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The file to write; its ending gives the format.", show_default=False
+        ),
     ],
     scale: Annotated[
-        int | None, typer.Option(metavar="N", help="Of a model that has several: 2, 3, 4.", show_default=False)
+        int | None,
+        typer.Option(metavar="N", help="The scale, for a model with several: 2, 3 or 4.", show_default=False),
     ] = None,
-    tile: Annotated[int, typer.Option(metavar="N", help="Pixels of a piece; fewer need less memory.")] = 256,
+    tile: Annotated[
+        int, typer.Option(metavar="N", help="The side of a piece in pixels; smaller pieces need less memory.")
+    ] = 256,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    threads: Annotated[int | None, typer.Option(metavar="N", help="Processor threads.", show_default=False)] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="The number of CPU threads.", show_default=False)
+    ] = None,
     as_json: Json = False,
 ) -> Answer:  # fmt: skip
     """Restore or enlarge a picture with a trained model.
 
-    A picture of any size, grey or colour, with 8 or 16 bits; transparency is kept. It is worked on in pieces that
-    overlap by the model's receptive field, so that no seam is seen and memory stays small.
+    The picture may have any size, grey or colour, with 8 or 16 bits per channel; transparency is kept. It is processed
+    in pieces that overlap by the model's receptive field, so that there are no seams and little memory is needed.
     """
     from convarith_gallery.autoencoders.requirements import require
 
     require()
     import torch
-    from convarith_gallery.autoencoders.restore import restoring
+    from convarith_gallery.autoencoders.restore.picture_files import check_output, read_picture, write_picture
+    from convarith_gallery.autoencoders.restore.restoring import load_restorer
+    from convarith_gallery.autoencoders.restore.restoring import restore as restore_picture
     from convarith_gallery.autoencoders.training.devices import choose
 
     if threads is not None:
         torch.set_num_threads(threads)
-    given = restoring.read_picture(picture)
-    restoring.check_output(out, given)
+    given = read_picture(picture)
+    check_output(out, given)
     chosen = choose(device)
-    loaded = restoring.load_restorer(model, scale)
+    loaded = load_restorer(model, scale)
     with _bar() as watch:
-        restored = restoring.restore(loaded.module.to(chosen), loaded.tiling, given, chosen, side=tile, watch=watch)
-    restoring.write_picture(out, restored)
+        restored = restore_picture(loaded.module.to(chosen), loaded.tiling, given, chosen, side=tile, watch=watch)
+    write_picture(out, restored)
     height, width = restored.size
     reach = loaded.tiling.reaches
     pieces = len(loaded.tiling.pieces(loaded.tiling.legal_size(given.size), tile))
@@ -76,15 +88,15 @@ def restore(
     }  # fmt: skip
     facts = [
         ("model", loaded.about),
-        ("picture", f"{picture}: {given.size[1]} x {given.size[0]}, {given.bits} bits"),
-        ("pieces", f"{pieces}, with {max(reach[0].before, reach[0].after)} pixels more all round" if reach else "1"),
+        ("picture", f"{picture}: {given.size[1]} x {given.size[0]}, {given.bits} bits per channel"),
+        ("pieces", f"{pieces}, each with {max(reach[0].before, reach[0].after)} pixels of overlap" if reach else "1"),
     ]
     return Answer(data, [f"{out}: {width} x {height}", Facts(facts)], as_json=as_json)
 
 
 @contextmanager
 def _bar() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on a terminal."""
+    """A progress bar on standard error if it is a terminal."""
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return

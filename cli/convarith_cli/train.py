@@ -1,4 +1,4 @@
-"""convarith train: a reference autoencoder from a recipe, with its numbers, pictures and report."""
+"""convarith train: train a reference autoencoder from a recipe and report its numbers and pictures."""
 
 import shlex
 import sys
@@ -36,55 +36,68 @@ def train(
     recipe: Annotated[
         str,
         typer.Argument(
-            metavar="RECIPE", help="A name of `convarith recipes`, a .toml file, or 'all'.", show_default=False
+            metavar="RECIPE", help="A name from `convarith recipes`, a .toml file, or 'all'.", show_default=False
         ),
     ],
-    epochs: Annotated[int | None, typer.Option(metavar="N", help="Times through the data.", show_default=False)] = None,
-    latent: Annotated[int | None, typer.Option(metavar="N", help="Numbers in the code.", show_default=False)] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="The number of passes over the data.", show_default=False)
+    ] = None,
+    latent: Annotated[
+        int | None, typer.Option(metavar="N", help="The length of the code.", show_default=False)
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(
             metavar="NAME|FOLDER", show_default=False,
-            help="mnist, fashion-mnist or digits, or a folder with IDX files; names are found in $CONVARITH_DATA and "
-            "the cache. Without it the recipe's own data, or the digits where that is not here.",
+            help="mnist, fashion-mnist or digits, or a folder with IDX files. Names are searched in $CONVARITH_DATA "
+            "and the cache. By default, the recipe's own data, or the digits if that is not found.",
         ),
     ] = None,
     pairs: Annotated[
         str | None,
         typer.Option(
             metavar="FOLDER", show_default=False,
-            help="For noise2noise: your own noisy pictures, two of each scene under one name in its folders a and b.",
+            help="For noise2noise: your own noisy pictures, two of each scene with the same name in its subfolders "
+            "a and b.",
         ),
     ] = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch the data where it is not here.")] = False,
+    download: Annotated[bool, typer.Option("--download", help="Download the data if it is not found.")] = False,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    seed: Annotated[int | None, typer.Option(metavar="N", help="A seed, another run.", show_default=False)] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Another seed gives another training.", show_default=False)
+    ] = None,
     encoder: Annotated[
         str | None,
         typer.Option(
             metavar="LAYERS|CODE", show_default=False,
-            help="Your own encoder, as layers or my.py:Encoder; the decoder is its mirror.",
+            help="Your own encoder, as layers or my.py:Encoder; the decoder is designed to mirror it.",
         ),
     ] = None,
     change: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of the recipe.", show_default=False),
+        typer.Option("--set", metavar="KEY=VALUE", help="Change any setting of the recipe.", show_default=False),
     ] = None,
-    out: Annotated[str, typer.Option(metavar="FOLDER", help="Where the runs go, a folder a recipe.")] = "runs",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in that folder stopped.")] = False,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="Processor threads.", show_default=False)] = None,
+    out: Annotated[
+        str, typer.Option(metavar="FOLDER", help="The output folder; each recipe gets a subfolder.")
+    ] = "runs",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted training in the output folder.")
+    ] = False,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="The number of CPU threads.", show_default=False)
+    ] = None,
     as_json: Json = False,
 ) -> Answer | int:  # fmt: skip
     """Train a reference autoencoder.
 
-    Leaves a folder with the numbers beside their baselines, curves, pictures, animations, a report page, and a model
-    that loads again. Ctrl-C leaves a checkpoint; --resume goes on from it, bit for bit on a CPU.
+    Writes a folder with the numbers and their baselines, curves, pictures, animations, a report page, and the trained
+    model. Ctrl-C leaves a checkpoint; --resume continues from it, with bit-identical results on a CPU.
     """
     from convarith_gallery.autoencoders.requirements import require
 
     require()
     import torch
-    from convarith_gallery.autoencoders.datasets import load as data_sets
+    from convarith_gallery.autoencoders.datasets.load import load
     from convarith_gallery.autoencoders.datasets.natural import pairs as own_pairs
     from convarith_gallery.autoencoders.recipe import names, read_change, read_recipe
     from convarith_gallery.autoencoders.run import is_first, run_recipe
@@ -103,7 +116,7 @@ def train(
     results, failures = [], []
     with _progress() as watch:
         for each in recipes:
-            loaded = data_sets.load(each.settings.dataset, data, download) if pairs is None else own_pairs(Path(pairs))
+            loaded = load(each.settings.dataset, data, download) if pairs is None else own_pairs(Path(pairs))
             print(f"{each.name}: {loaded.source}", file=sys.stderr)
             try:
                 results.append(run_recipe(each, loaded, Path(out), chosen, resume=resume, watch=watch))
@@ -111,7 +124,7 @@ def train(
                 failures.append(f"{each.name}: {error}")
             except Interrupted as error:
                 again = shlex.join(["convarith", *(word for word in sys.argv[1:] if word != "--resume"), "--resume"])
-                print(f"{each.name}: {error}; go on with: {again}", file=sys.stderr)
+                print(f"{each.name}: {error}; continue with: {again}", file=sys.stderr)
                 return 130
     if not is_first():
         return 0
@@ -126,12 +139,13 @@ def _answer(results: list[dict[str, Any]], failures: list[str], out: str, as_jso
     for metrics in results:
         blocks.append(f"{metrics['recipe']}: {metrics['about']}")
         facts = [("data", metrics["source"])]
-        for run in metrics["runs"]:
+        for variant in metrics["variants"]:
             speed = (
-                f"{run['epochs']} epochs in {run['seconds']:.0f} s on {run['device']}, {run['precision']}: "
-                f"{run['images_per_second']:,.0f} images/s, {100 * run['fraction_of_peak']:.0f} % of its measured peak"
+                f"{_epochs(variant['epochs'])} in {variant['seconds']:.0f} s on {variant['device']}, "
+                f"{variant['precision']}: {variant['images_per_second']:,.0f} images/s, "
+                f"{100 * variant['fraction_of_peak']:.0f} % of the measured peak"
             )
-            facts.append((run["label"] or "training", speed))
+            facts.append((variant["label"] or "training", speed))
         facts.append(("report", str(Path(out, metrics["recipe"], "report.html"))))
         blocks += [
             Facts(facts),
@@ -144,7 +158,7 @@ def _answer(results: list[dict[str, Any]], failures: list[str], out: str, as_jso
 
 @contextmanager
 def _progress() -> Iterator["Watch"]:
-    """A bar on a terminal's standard error; elsewhere a line an epoch."""
+    """A progress bar on standard error if it is a terminal; else one line per epoch."""
     if not sys.stderr.isatty():
         yield _line
         return
@@ -162,6 +176,10 @@ def _progress() -> Iterator["Watch"]:
             bar.update(tasks[name], completed=done.step, description=text)
 
         yield watch
+
+
+def _epochs(count: int) -> str:
+    return f"{count:,} epoch{'s' * (count != 1)}"
 
 
 def _line(name: str, done: "Done") -> None:

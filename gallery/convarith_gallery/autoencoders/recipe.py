@@ -1,4 +1,4 @@
-"""A recipe: a small TOML file that says what is trained, on what, how long, and how it is judged."""
+"""A recipe: a small TOML file that says what is trained, on what, for how long, and how it is evaluated."""
 
 from __future__ import annotations
 
@@ -27,31 +27,32 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides a training: on one device, the same settings give the same weights.
+    """Everything that determines a training: on the same device, the same settings give the same weights.
 
     Attributes:
-        encoder: layers as `convarith trace` reads them, the names of other settings in braces, or code.py:Name.
-        network: mirror, the encoder and its mirrored decoder; classifier, the encoder alone; or unet, edsr, mdsr,
-            segnet, of `width` and `depth`.
-        mirrored: layers that the decoder mirrors where these are not the encoder's.
-        corruption: what is done to the input, by its name in corruptions.py, at this `level`; '' for nothing.
-        targets: what the answer is compared with: clean images, noisy ones, or the second of a pair of noisy ones.
-        classes: of every pixel, or item, the last channel of the items; 0 where there are none.
-        digit: the only class that is trained on; -1 for all.
-        depth: pools of a U-Net or a SegNet, residual blocks of EDSR and MDSR, layers of a stack.
-        final: the decoder's last activation, by torch's name; '' for none.
-        mean, deviation: of the training pixels: the layers get them less the mean, over the deviation, and give them
-            back so, but for logits.
-        upsample: how the mirrored decoder grows back: transposed, resize or pixel-shuffle.
+        encoder: layers as in `convarith trace`, with the names of other settings in braces, or code.py:Name.
+        network: mirror (the encoder and its mirrored decoder), classifier (the encoder alone), or one of unet, edsr,
+            mdsr and segnet, with `width` and `depth`.
+        mirrored: the layers that the decoder mirrors, if they are not those of the encoder.
+        corruption: the corruption of the input, by its name in corruptions.py, with this `level`; '' for none.
+        targets: the targets of the output: clean images, noisy images, or the second image of a pair of noisy ones.
+        classes: the number of classes of each pixel or item, whose class is its last channel; 0 for none.
+        digit: the only class in the training images; -1 for all classes.
+        width: the channels of U-Net, EDSR, MDSR and SegNet, and the value of {width} in the encoder.
+        depth: the pools of U-Net and SegNet, the residual blocks of EDSR and MDSR, or the layers of a stack.
+        final: the decoder's last activation, by its name in torch; '' for none.
+        mean, deviation: of the training pixels. Inputs are standardised with them, and outputs are scaled back, except
+            for logits.
+        upsample: how the decoder upsamples: transposed, resize, pixel-shuffle or unpool.
         likelihood: gaussian (half the squared error), laplace (the absolute error), bernoulli or categorical
-            (cross-entropy); the loss is the sum over pixels in nats, the mean over images.
-        variational: does the encoder give a distribution, with `beta` as the weight of its KL?
-        l1: weight of the sum of the code's absolute values.
-        dropout: what {dropout} in the encoder stands for.
-        binarise: are pixels drawn anew as 0 or 1 in every batch?
-        images: how many training images are used; 0 for all.
-        validation: which part of them is held out to choose by.
-        schedule: constant, or cosine down to 0; both after `warmup`, a part of all steps.
+            (cross-entropy). The loss is summed over pixels and averaged over images, in nats.
+        variational: whether the encoder gives a distribution; `beta` is then the weight of the KL divergence.
+        l1: the weight of the sum of the absolute values in the code.
+        dropout: the value of {dropout} in the encoder.
+        binarise: whether pixels are replaced by random 0s and 1s in every batch.
+        images: the number of training images; 0 for all.
+        validation: the share of the training images that is held out for validation.
+        schedule: constant, or cosine down to 0; both start after `warmup`, a share of all steps.
     """
 
     encoder: str = ""
@@ -89,49 +90,57 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained."""
+        """Raise ConvarithError for settings that cannot be trained."""
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
-                raise ConvarithError(f"{name} is one of {', '.join(choices)}: got {getattr(self, name)!r}")
+                shown = ", ".join(choice or "''" for choice in choices)
+                raise ConvarithError(f"{name} must be one of {shown}: got {getattr(self, name)!r}")
         for name in ("latent", "width", "depth", "epochs", "batch"):
             if getattr(self, name) < 1:
-                raise ConvarithError(f"{name} is at least 1: got {getattr(self, name)}")
+                raise ConvarithError(f"{name} must be at least 1: got {getattr(self, name)}")
         for name in ("dropout", "validation", "warmup"):
             if not 0 <= getattr(self, name) < 1:
-                raise ConvarithError(f"{name} is at least 0 and below 1: got {getattr(self, name)}")
+                raise ConvarithError(f"{name} must be at least 0 and below 1: got {getattr(self, name)}")
         for name in ("learning_rate", "beta", "l1", "weight_decay", "images"):
             if not getattr(self, name) >= 0:
-                raise ConvarithError(f"{name} is at least 0: got {getattr(self, name)}")
+                raise ConvarithError(f"{name} must be at least 0: got {getattr(self, name)}")
 
         if not self.deviation > 0:
-            raise ConvarithError(f"deviation is above 0: got {self.deviation}")
+            raise ConvarithError(f"deviation must be above 0: got {self.deviation}")
         if (self.mean, self.deviation) != (0, 1) and self.network != "mirror":
-            raise ConvarithError(
-                f"mean and deviation go with a mirrored network, not with {self.network}: leave them out"
-            )
+            raise ConvarithError(f"mean and deviation need a mirrored network, not {self.network}: remove them")
 
         if (self.network in ("mirror", "classifier")) != bool(self.encoder):
-            raise ConvarithError("a model has an encoder to mirror, or another network: give one of the two")
+            raise ConvarithError(
+                f"the network {self.network} {'needs' if not self.encoder else 'does not take'} an encoder: give an "
+                "encoder or another network, such as unet, but not both"
+            )
         if (self.likelihood == "categorical") != bool(self.classes):
-            raise ConvarithError(f"classes go with likelihood categorical: got {self.classes} and {self.likelihood}")
+            raise ConvarithError(
+                f"classes and the likelihood categorical need each other: got {self.classes} classes and "
+                f"{self.likelihood}"
+            )
         if self.restores and (self.variational or self.likelihood == "bernoulli"):
-            raise ConvarithError("what restores is not variational, and its likelihood is gaussian or laplace")
+            raise ConvarithError(
+                "a network that restores cannot be variational, and its likelihood must be gaussian or laplace: remove "
+                "the corruption, pairs or classes, or change the other settings"
+            )
         if not self.restores and self.network != "mirror":
             raise ConvarithError(f"{self.network} restores or classifies pixels: give a corruption, pairs or classes")
 
     @property
     def restores(self) -> bool:
-        """Is it trained to undo something or to classify pixels, and not to give back what it gets?"""
+        """Whether the model is trained to restore or classify its input, and not to reproduce it."""
         return bool(self.corruption or self.classes or self.targets == "pairs")
 
     @property
     def layers(self) -> str:
-        """The encoder's text with every setting in its place; a variational one ends in means and log-variances."""
+        """The text of the encoder with all settings filled in. A variational one ends in means and log-variances."""
         return self._filled(self.encoder, 2 * self.latent if self.variational else self.latent)
 
     @property
     def mirrored_layers(self) -> str:
-        """The text that the decoder mirrors: from one number a latent."""
+        """The text that the decoder mirrors; it starts from one number per latent."""
         return self._filled(self.mirrored or self.encoder, self.latent)
 
     def _filled(self, text: str, latent: int) -> str:
@@ -139,18 +148,19 @@ class Settings:
 
         def value(match: re.Match[str]) -> str:
             if match[1] not in values:
-                raise ConvarithError(f"the encoder names {match[0]}: {nearest(match[1], values)}")
+                raise ConvarithError(f"the encoder names an unknown setting {match[0]}: {nearest(match[1], values)}")
             return str(values[match[1]])
 
         return re.sub(r"\{(\w+)\}", value, text)
 
 
 class Target(NamedTuple):
-    """A published or measured number of a metric, and where it is from.
+    """A published number, or a threshold, that a metric is compared with.
 
     Attributes:
-        values: the number of each variant, by its value in the sweep; of the only one under ''.
-        data: the data set it holds for.
+        source: where the number is from.
+        values: the number for each variant, by its value in the sweep; for a single variant, by ''.
+        data: the data set that the number holds for.
     """
 
     metric: str
@@ -161,15 +171,16 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What one file says.
+    """The content of a recipe's file, with the changes of the user.
 
     Attributes:
-        about: what it shows, in a sentence; lecture: where it is taught.
-        sweep: the settings that are trained one after the other: a name and its values, or nothing.
-        evaluations: what is measured and drawn afterwards, by name.
-        of: the recipe whose trained models are looked at; they are trained if they are not there.
-        options: numbers for the evaluations.
-        changes: what differs from the file: settings by name.
+        about: what the recipe shows, in a sentence.
+        lecture: where it is taught.
+        sweep: the setting that makes the variants, with its values; None for a single variant.
+        evaluations: the names of the evaluations.
+        of: the recipe whose trained models are evaluated; they are trained if they do not exist.
+        options: numbers that the evaluations read.
+        changes: the settings that the user changed, by name.
     """
 
     name: str
@@ -184,7 +195,7 @@ class Recipe:
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     def variants(self) -> list[tuple[str, Settings]]:
-        """(label, settings) of every training.
+        """The label and the settings of every model that is trained.
 
         >>> [label for label, _ in read_recipe("deep").variants()]
         ['latent=2', 'latent=4', 'latent=8', 'latent=16', 'latent=32']
@@ -195,9 +206,10 @@ class Recipe:
         return [(f"{name}={value}", changed(self.settings, {name: value})) for value in values]
 
     def with_changes(self, changes: Mapping[str, Any]) -> Recipe:
-        """The recipe with other settings; one that is swept over is then trained at that value only.
+        """The recipe with changed settings; a sweep over a changed setting is reduced to the new value.
 
-        Another encoder is another model: the published numbers are not its own, and what it does not name is not swept.
+        Another encoder makes another model: the published numbers are removed, and so is a sweep over a setting that
+        the encoder does not contain.
 
         >>> read_recipe("deep").with_changes({"latent": 8, "epochs": 3}).variants()[0][1].epochs
         3
@@ -212,7 +224,7 @@ class Recipe:
         return replace(self, settings=settings, sweep=sweep, targets=targets, changes={**self.changes, **changes})
 
     def target(self, metric: str, label: str, data: str) -> tuple[float, str] | None:
-        """The number to compare with and its source, where one is known for this data."""
+        """The published number for a metric and its source, if there is one for this data set."""
         value = label.partition("=")[2]
         for target in self.targets:
             if target.metric == metric and target.data == data and value in target.values:
@@ -221,7 +233,7 @@ class Recipe:
 
 
 def names() -> list[str]:
-    """The recipes that come with the package, in the order they are trained in.
+    """The names of the recipes in the package, in the order in which they are trained.
 
     >>> names()[:3]
     ['fc', 'conv', 'deep']
@@ -230,21 +242,22 @@ def names() -> list[str]:
 
 
 def read_recipe(name: str) -> Recipe:
-    """A recipe by its name, or from the user's own .toml file.
+    """The recipe with this name, or the recipe in the user's own .toml file.
 
-    Raises ConvarithError for a name that is unknown and a file that is no recipe.
+    Raises ConvarithError for an unknown name, and for a file that is not a valid recipe.
     """
     path = Path(name)
     if path.suffix != ".toml":
         if name not in names():
-            raise ConvarithError(f"unknown recipe {name!r}: {nearest(name, names())} (a .toml file is read, too)")
+            known = nearest(name, names())
+            raise ConvarithError(f"unknown recipe {name!r}: {known} (a .toml file works, too)")
         path = FOLDER / f"{name}.toml"
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConvarithError(f"cannot read {path}: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConvarithError(f"{path} is no TOML: {error}") from None
+        raise ConvarithError(f"{path} is not valid TOML: {error}") from None
     try:
         return _recipe(path.stem, table)
     except ConvarithError as error:
@@ -263,11 +276,13 @@ def _recipe(name: str, table: dict[str, Any]) -> Recipe:
     elif "encoder" in given or "network" in given:
         settings = changed(Settings(encoder="Identity()"), {"encoder": "", **given})
     else:
-        raise ConvarithError("a recipe has [settings] with an encoder or a network, or 'of', the recipe it looks at")
+        raise ConvarithError(
+            "a recipe needs [settings] with an encoder or a network, or 'of' with the name of a recipe"
+        )
     sweep = None
     if table.get("sweep"):
         if len(table["sweep"]) != 1:
-            raise ConvarithError(f"one setting is swept over, not {len(table['sweep'])}")
+            raise ConvarithError(f"[sweep] must have exactly one setting: got {len(table['sweep'])}")
         ((swept, values),) = table["sweep"].items()
         sweep = (swept, tuple(getattr(changed(settings, {swept: value}), swept) for value in values))
     targets = [
@@ -286,9 +301,9 @@ def _recipe(name: str, table: dict[str, Any]) -> Recipe:
 
 
 def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
-    """Settings with other values, each of the type it has.
+    """Settings with changed values, converted to the types of the settings.
 
-    Raises ConvarithError for an unknown name and a value of another type.
+    Raises ConvarithError for an unknown name, and for a value of the wrong type.
 
     >>> changed(Settings("Conv2d(1, 8, 3)"), {"learning_rate": 1}).learning_rate
     1.0
@@ -301,7 +316,7 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
         kind = kinds[name]
         fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
         if not fits and not (kind is float and isinstance(value, int) and not isinstance(value, bool)):
-            raise ConvarithError(f"{name} is {_WORDS[kind]}: got {value!r}")
+            raise ConvarithError(f"{name} must be {_WORDS[kind]}: got {value!r}")
         converted[name] = kind(value)
     return replace(settings, **converted)
 
@@ -310,7 +325,7 @@ _WORDS = {int: "an integer", float: "a number", str: "text", bool: "true or fals
 
 
 def read_change(text: str) -> tuple[str, Any]:
-    """A 'key=value' of the command line, the value written as in TOML, text without quotes too.
+    """The key and the value of 'key=value'; the value is TOML, and text needs no quotes.
 
     >>> read_change("latent=16"), read_change("schedule=constant"), read_change("variational=true")
     (('latent', 16), ('schedule', 'constant'), ('variational', True))

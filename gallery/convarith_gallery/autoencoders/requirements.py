@@ -1,4 +1,4 @@
-"""The packages the autoencoders need, and the one line that installs them."""
+"""The packages that the reference autoencoders need, and the command that installs them."""
 
 from importlib.util import find_spec
 
@@ -14,11 +14,11 @@ PACKAGES = {
     "matplotlib": "matplotlib",
     "pooch": "pooch",
 }
-"""Import name and the name it is installed by."""
+"""The name that each package is imported by, and the name that it is installed by."""
 
 
 def require(*modules: str) -> None:
-    """Nothing, or MissingDependencyError that names what is not installed; all of PACKAGES if none is named.
+    """Raise MissingDependencyError if one of these modules is not installed; without arguments, any of PACKAGES.
 
     >>> require("convarith")
     >>> try:

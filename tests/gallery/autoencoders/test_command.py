@@ -1,9 +1,9 @@
 """convarith train, recipes and report.
 
-- Recipes train end to end on the digits: numbers, pictures, pages, a model that loads again; the report shows them.
-- --json prints documents of the committed schemas.
-- A run goes on with --resume, and is not overwritten without.
-- What is wrong is one line; Ctrl-C exits 130 with the line that goes on; a diverged run exits 1.
+- Recipes train end to end on the digits: numbers, pictures, pages, a model that can be loaded; the report shows them.
+- --json prints documents that match the committed schemas.
+- --resume continues a training; without it, a training is not overwritten.
+- Invalid input gives a one-line error; Ctrl-C exits with 130 and prints how to resume; a diverged training exits with 1.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from support.tiny_trainings import write_recipe
 pytest.importorskip("torch", reason="trains with torch, which is not installed")
 
 import torch
-from convarith_gallery.autoencoders.datasets.load import digits
+from convarith_gallery.autoencoders.datasets.digits import digits
 from convarith_gallery.autoencoders.recipe import names
 from convarith_gallery.autoencoders.reporting import results
-from convarith_gallery.autoencoders.run import load_model
-from convarith_gallery.autoencoders.training.loop import mean_squared_error
-from PIL import Image
+from convarith_gallery.autoencoders.training.losses import mean_squared_error
+from convarith_gallery.autoencoders.training.saved_model import load_model
+from PIL import Image, ImageSequence
 
 pytestmark = pytest.mark.usefixtures("torch")
 
@@ -68,7 +68,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
     return folder / "runs", documents
 
 
-def test_documents_are_of_their_schemas(trained: tuple[Path, dict[str, Any]]) -> None:
+def test_documents_match_their_schemas(trained: tuple[Path, dict[str, Any]]) -> None:
     for document in trained[1].values():
         validate("train", document)
     validate("report", json.loads(run_here("report", str(trained[0]), "--json").out))
@@ -81,7 +81,7 @@ def test_every_variant_has_its_numbers(trained: tuple[Path, dict[str, Any]]) -> 
         (variant, metric)
         for variant in ("latent=2", "latent=4")
         for metric in (
-            "test MSE", "training MSE", "test over training MSE", "middle to nearest image, MSE",
+            "test MSE", "training MSE", "test over training MSE", "MSE from midpoint to nearest image",
             "Frechet distance of samples",
         )
     }  # fmt: skip
@@ -92,14 +92,14 @@ def test_every_variant_has_its_numbers(trained: tuple[Path, dict[str, Any]]) -> 
     assert metrics["NLL, nats"]["value"] < metrics["-ELBO, nats"]["value"]
 
 
-def test_the_folder_holds_what_a_person_wants(trained: tuple[Path, dict[str, Any]]) -> None:
+def test_the_folder_has_all_files(trained: tuple[Path, dict[str, Any]]) -> None:
     runs, documents = trained
     for name, document in documents.items():
         for picture in document["results"][0]["pictures"]:
             with Image.open(runs / name / picture["file"]) as image:
                 image.load()
                 if picture["file"].startswith("epochs"):
-                    assert image.n_frames == 2  # type: ignore[attr-defined]
+                    assert len(ImageSequence.all_frames(image)) == 2
         page = (runs / name / "report.html").read_text(encoding="utf-8")
         assert page.count("<img") == len(document["results"][0]["pictures"])
         assert not re.findall(r"(?:src|href)=\"(?!data:)", page)
@@ -135,13 +135,13 @@ def test_the_committed_results_are_shown() -> None:
             assert number["verdict"] == again
 
 
-def test_a_run_is_not_overwritten_but_goes_on(tmp_path: Path) -> None:
+def test_a_training_is_not_overwritten_but_can_be_resumed(tmp_path: Path) -> None:
     recipe, out = write_recipe(tmp_path, "own", ["reconstruction"], DENSE), str(tmp_path / "runs")
     assert train_here(recipe, "--out", out, "--epochs", "1")[0] == 0
     message = assert_refused_line(run_here("train", recipe, "--out", out, "--epochs", "1"))
-    assert "holds a training already: go on with --resume, or give another --out" in message
+    assert "already contains a training: continue it with --resume, or choose another folder with --out" in message
     weights = (tmp_path / "runs/own/model/model.safetensors").read_bytes()
-    (tmp_path / "runs/own/metrics.json").unlink()  # what is trained is not trained again, but measured
+    (tmp_path / "runs/own/metrics.json").unlink()  # the trained model is then only evaluated again
     assert train_here(recipe, "--out", out, "--epochs", "1", "--resume")[0] == 0
     assert (tmp_path / "runs/own/model/model.safetensors").read_bytes() == weights
     message = assert_refused_line(run_here("train", recipe, "--out", out, "--epochs", "2", "--resume"))
@@ -149,7 +149,7 @@ def test_a_run_is_not_overwritten_but_goes_on(tmp_path: Path) -> None:
 
 
 def assert_refused_line(result: Any) -> str:
-    """Exit 2 and one Error line, below what was said of the data."""
+    """Check for exit code 2 and a single Error line, after the description of the data; the line."""
     assert result.exit_code == 2
     (line,) = [line for line in result.err.splitlines() if line.startswith("Error: ")]
     assert "Traceback" not in result.err
@@ -184,8 +184,8 @@ def test_a_users_own_encoder(tmp_path: Path) -> None:
         "--out", str(tmp_path),
     )  # fmt: skip
     assert exit_code == 0
-    (run,) = document["results"][0]["runs"]
-    assert [layer["layer"] for layer in run["layers"]][-1] == "ConvTranspose2d(4, 1, 4, stride=4)"
+    (variant,) = document["results"][0]["variants"]
+    assert [layer["layer"] for layer in variant["layers"]][-1] == "ConvTranspose2d(4, 1, 4, stride=4)"
 
 
 @pytest.mark.parametrize(
@@ -194,23 +194,23 @@ def test_a_users_own_encoder(tmp_path: Path) -> None:
         (("deeep",), "unknown recipe 'deeep': did you mean 'deep'"),
         (("deep", "--device", "cudaa"), "there is no device 'cudaa': choose from auto, "),
         (("deep", "--set", "latnet=3"), "unknown setting 'latnet': did you mean 'latent'"),
-        (("deep", "--latent", "0"), "latent is at least 1: got 0"),
+        (("deep", "--latent", "0"), "latent must be at least 1: got 0"),
         (("deep", "--data", "no-such-folder"), "there is no folder no-such-folder"),
         (("no.toml",), "cannot read no.toml: No such file or directory"),
     ],
 )
-def test_what_is_wrong_is_one_line(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+def test_invalid_input_is_a_one_line_error(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
     assert message in assert_refused(run_here("train", *arguments, "--out", str(tmp_path)))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
     assert "there are no results in" in assert_refused(run_here("report", str(tmp_path)))
     (tmp_path / "metrics.json").write_text("{}", encoding="utf-8")
-    assert "holds no results: train the recipe again" in assert_refused(run_here("report", str(tmp_path)))
+    assert "does not contain results: train the recipe again" in assert_refused(run_here("report", str(tmp_path)))
 
 
-def test_the_results_that_come_along_are_found_by_recipe() -> None:
+def test_committed_results_are_found_by_recipe() -> None:
     everything = results.read_committed()
     answer = json.loads(run_here("report", "vae", "sdae", "--json").out)["results"]
     assert [metrics["recipe"] for metrics in answer] == [
@@ -221,27 +221,27 @@ def test_the_results_that_come_along_are_found_by_recipe() -> None:
     assert "there are no results in sdea: did you mean 'sdae'" in assert_refused(run_here("report", "sdea"))
 
 
-def test_a_damaged_checkpoint_is_one_line(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_a_one_line_error(tmp_path: Path) -> None:
     recipe, out = write_recipe(tmp_path, "own", ["reconstruction"], DENSE), str(tmp_path / "runs")
     assert train_here(recipe, "--out", out)[0] == 0
-    (tmp_path / "runs/own/metrics.json").unlink()  # with it the recipe is done, and no checkpoint is read
+    (tmp_path / "runs/own/metrics.json").unlink()  # with this file the recipe is finished and no checkpoint is read
     path = tmp_path / "runs/own/model/checkpoint.safetensors"
     path.write_bytes(path.read_bytes()[:-5])
     message = assert_refused_line(run_here("train", recipe, "--out", out, "--resume"))
-    assert "is damaged: it is no whole checkpoint: remove it and --resume goes on" in message
+    assert "is damaged: it is not a complete checkpoint: delete it to --resume from" in message
     path.unlink()
     assert train_here(recipe, "--out", out, "--resume")[0] == 0
 
 
-def test_a_diverged_run_exits_1(tmp_path: Path) -> None:
+def test_a_diverged_training_exits_with_1(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, "own", ["reconstruction"], DENSE)
     exit_code, document, _ = train_here(recipe, "--out", str(tmp_path), "--set", "learning_rate=1e30")
     assert exit_code == 1
     assert document["results"] == []
-    assert "not a number by step" in document["failures"][0]
+    assert "not finite at step" in document["failures"][0]
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+def test_ctrl_c_prints_how_to_resume(tmp_path: Path) -> None:
     recipe, out = write_recipe(tmp_path, "own", ["reconstruction"], CONV, ""), tmp_path / "runs"
     command = [sys.executable, "-m", "convarith_cli", "train", recipe, "--out", str(out), "--epochs", "4000"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment_with(OMP_NUM_THREADS="1")) as run:
@@ -253,11 +253,11 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     assert run.returncode == 130
     last = err.splitlines()[-1]
     assert re.fullmatch(
-        rf"own: stopped at step \d+ of \d+; go on with: convarith train {re.escape(recipe)} .* --resume", last
+        rf"own: stopped at step \d+ of \d+; continue with: convarith train {re.escape(recipe)} .* --resume", last
     )
 
 
-def test_what_needs_torch_says_how_to_get_it(tmp_path: Path) -> None:
+def test_a_missing_package_is_named_with_its_remedy(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['safetensors'] = None\n", encoding="utf-8")
     result = run_process("train", "conv", PYTHONPATH=str(tmp_path))
     assert "safetensors is not installed: run  pip install 'convarith[train]'" in re.sub(
@@ -290,7 +290,7 @@ epochs = 1
 
 @pytest.mark.parametrize(("text", "image"), [("", (1, 28, 28)), (MDSR, (3, 24, 24))], ids=["dense", "mdsr"])
 def test_two_processes_under_torchrun(tmp_path: Path, text: str, image: tuple[int, int, int]) -> None:
-    """Also where each draws a scale of its own, and uses layers that the other leaves out."""
+    """Also if each process draws its own scale and uses layers that the other leaves out."""
     recipe = write_recipe(tmp_path, "own", ["reconstruction"], DENSE)
     if text:
         Path(recipe).write_text(text, encoding="utf-8")

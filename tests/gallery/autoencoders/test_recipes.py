@@ -1,12 +1,14 @@
 """Recipes.
 
-- A file says settings, a sweep and targets; what it cannot say is refused by name, with the nearest that it can.
-- A setting from the command line replaces the sweep over it; another encoder takes the published numbers away.
+- A file has settings, a sweep and targets; invalid entries are refused by name, with the nearest valid one.
+- A setting from the command line replaces the sweep over it; another encoder removes the published numbers.
+- Settings that contradict each other are refused.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from convarith_gallery.autoencoders.recipe import FOLDER, Settings, changed, names, read_change, read_recipe
@@ -33,7 +35,8 @@ def test_every_recipe_says_what_it_shows(name: str) -> None:
 
 def test_targets_are_found_by_variant_and_data() -> None:
     deep = read_recipe("deep")
-    assert deep.target("test MSE", "latent=8", "mnist") == (0.01466, "the lecture's loop, 3 epochs (d = 8: 10)")
+    published = (0.01466, "the lecture's training loop, 3 epochs (d = 8: 10)")
+    assert deep.target("test MSE", "latent=8", "mnist") == published
     assert deep.target("test MSE", "latent=8", "digits") is None
     assert deep.target("test MSE", "latent=9", "mnist") is None
 
@@ -55,30 +58,30 @@ def test_another_encoder_is_another_model() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a = ", r"own.toml is no TOML"),
-        ("", r"a recipe has \[settings\] with an encoder"),
+        ("a = ", r"own.toml is not valid TOML"),
+        ("", r"a recipe needs \[settings\] with an encoder"),
         (f"{CHAIN}latnet = 3", "unknown setting 'latnet': did you mean 'latent'"),
         (f"sweeps = 1\n{CHAIN}", "unknown entry 'sweeps': did you mean 'sweep'"),
-        (f"{CHAIN}latent = 2.5", "latent is an integer: got 2.5"),
-        (f"{CHAIN}latent = true", "latent is an integer: got True"),
-        (f"{CHAIN}latent = 0", "latent is at least 1: got 0"),
-        (f"{CHAIN}dropout = 1", "dropout is at least 0 and below 1"),
-        (f"{CHAIN}learning_rate = nan", "learning_rate is at least 0: got nan"),
-        (f'{CHAIN}schedule = "cosin"', "schedule is one of constant, cosine: got 'cosin'"),
-        (f"{CHAIN}[sweep]\nlatent = [1]\nl1 = [0.1]", "one setting is swept over, not 2"),
-        (f'{CHAIN}[sweep]\nlatent = ["a"]', "latent is an integer: got 'a'"),
+        (f"{CHAIN}latent = 2.5", "latent must be an integer: got 2.5"),
+        (f"{CHAIN}latent = true", "latent must be an integer: got True"),
+        (f"{CHAIN}latent = 0", "latent must be at least 1: got 0"),
+        (f"{CHAIN}dropout = 1", "dropout must be at least 0 and below 1"),
+        (f"{CHAIN}learning_rate = nan", "learning_rate must be at least 0: got nan"),
+        (f'{CHAIN}schedule = "cosin"', "schedule must be one of constant, cosine: got 'cosin'"),
+        (f"{CHAIN}[sweep]\nlatent = [1]\nl1 = [0.1]", r"\[sweep\] must have exactly one setting: got 2"),
+        (f'{CHAIN}[sweep]\nlatent = ["a"]', "latent must be an integer: got 'a'"),
         ('of = "deeep"', "unknown recipe 'deeep': did you mean 'deep'"),
     ],
 )
-def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_recipe_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "own.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConvarithError, match=message):
         read_recipe(str(path))
 
 
-def test_a_name_in_braces_that_is_none_is_refused() -> None:
-    with pytest.raises(ConvarithError, match=r"the encoder names \{latnet\}: did you mean 'latent'"):
+def test_an_unknown_name_in_braces_is_refused() -> None:
+    with pytest.raises(ConvarithError, match=r"the encoder names an unknown setting \{latnet\}: did you mean 'latent'"):
         _ = Settings("Linear(2, {latnet})").layers
 
 
@@ -91,3 +94,30 @@ def test_a_variational_encoder_ends_in_twice_as_many() -> None:
 def test_a_change_has_a_key_and_a_value(text: str) -> None:
     with pytest.raises(ConvarithError, match="--set takes key=value"):
         read_change(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "the network mirror needs an encoder: give an encoder or another network"),
+        ({"encoder": "ReLU()", "network": "unet"}, "the network unet does not take an encoder: give an encoder or"),
+        (
+            {"network": "unet", "corruption": "blur", "mean": 0.5},
+            "mean and deviation need a mirrored network, not unet",
+        ),
+        ({"encoder": "ReLU()", "deviation": 0.0}, "deviation must be above 0: got 0"),
+        ({"network": "unet"}, "unet restores or classifies pixels: give a corruption, pairs or classes"),
+        (
+            {"network": "segnet", "classes": 3},
+            "classes and the likelihood categorical need each other: got 3 classes and gaussian",
+        ),
+        ({"encoder": "ReLU()", "corruption": "blurr"}, "corruption must be one of '', erasure, blur"),
+        (
+            {"encoder": "ReLU()", "corruption": "blur", "variational": True},
+            "a network that restores cannot be variational",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConvarithError, match=message):
+        Settings(**changes)

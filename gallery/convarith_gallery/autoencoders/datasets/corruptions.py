@@ -1,4 +1,4 @@
-"""What is done to images so that a network learns to undo it: pixels erased, blurred, covered, or noisy."""
+"""Corruptions that networks learn to undo: erased, blurred, masked, noisy and reduced images."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from convarith.sizes.normalise import nearest
 
 
 def erased(images: Tensor, level: float, generator: Generator | None = None) -> Tensor:
-    """Every number becomes 0 with probability `level`, by itself."""
+    """Each number is set to 0 with probability `level`, independently of the others."""
     return images * (_uniform(images.shape, images, generator) >= level)
 
 
 def blurred(images: Tensor, level: float, generator: Generator | None = None) -> Tensor:
-    """Smoothed by a Gaussian of `level` pixels standard deviation, cut at three of them; zeros around the images."""
+    """Blur with a Gaussian of `level` pixels standard deviation, cut off at three of them; zeros outside the images."""
     reach = math.ceil(3 * level)
     at = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
     weights = torch.exp(-(at**2) / (2 * level**2))
@@ -30,11 +30,11 @@ def blurred(images: Tensor, level: float, generator: Generator | None = None) ->
 
 
 def masked(images: Tensor, level: float, generator: Generator | None = None) -> Tensor:
-    """A block of `level` by `level` pixels, all of it inside the image, becomes 0."""
+    """A random block of `level` by `level` pixels inside each image is set to 0."""
     side = int(level)
     height, width = images.shape[-2:]
     if side > min(height, width):
-        raise ConvarithError(f"a block of {side} x {side} does not fit into {height} x {width}: give a smaller level")
+        raise ConvarithError(f"a mask of {side} x {side} does not fit into {height} x {width}: give a smaller level")
     covered = [
         _between(extent, _uniform((len(images), 1), images, generator).mul(extent - side + 1).floor(), side)
         for extent in (height, width)
@@ -43,17 +43,17 @@ def masked(images: Tensor, level: float, generator: Generator | None = None) -> 
 
 
 def noisy(images: Tensor, level: float, generator: Generator | None = None) -> Tensor:
-    """Gaussian noise of standard deviation `level` is added; nothing is clipped, so that its mean stays 0."""
+    """Gaussian noise with standard deviation `level` is added. Nothing is clipped, so the noise keeps its mean of 0."""
     return images + level * torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
 
 
 def shrunk(images: Tensor, level: float, generator: Generator | None = None) -> Tensor:
-    """The mean of every block of `level` by `level` pixels: a picture so many times smaller."""
+    """Images made `level` times smaller: each pixel is the mean of a block of `level` by `level` pixels."""
     return functional.avg_pool2d(images, int(level))
 
 
 def reduced(images: Tensor, level: float, generator: Generator | None = None) -> Tensor:
-    """A picture `level` times smaller by cubic interpolation that smooths first, as papers on enlarging have it."""
+    """Images made `level` times smaller by antialiased cubic interpolation, as in papers on super-resolution."""
     height, width = images.shape[-2:]
     size = (height // int(level), width // int(level))
     return functional.interpolate(images, size=size, mode="bicubic", antialias=True).clamp(0, 1)
@@ -67,19 +67,19 @@ CORRUPTIONS: dict[str, Callable[[Tensor, float, Generator | None], Tensor]] = {
     "shrink": shrunk,
     "reduce": reduced,
 }
-"""The three of Fleuret, Deep learning 7.3 (erasure .5 and .9, blur 2 and 4, masks of 10 and 16), noise, a scale."""
+"""Erasure, blur and mask are those of Fleuret, Deep learning 7.3 (levels .5 and .9, 2 and 4, 10 and 16)."""
 
 SHRINKING = ("shrink", "reduce")
-"""Those whose level is a scale, a whole number."""
+"""The corruptions that make images smaller; their level is an integer, the scale."""
 
 
 def corrupted(name: str, images: Tensor, level: float, generator: Generator | None = None) -> Tensor:
-    """Images (N, C, H, W) in 0..1, or points (N, D), corrupted in one batch where they are; the same shape.
+    """Corrupted images (N, C, H, W) from 0 to 1, or points (N, D), on the device where they are.
 
-    Without a generator torch's own is drawn from, which a training seeds in every step. Only shrinking gives a
-    smaller shape.
+    Without a generator, random numbers come from torch's own, which the training seeds at every step. The shape stays
+    the same except for the corruptions in SHRINKING.
 
-    Raises ConvarithError for an unknown corruption and a level that it does not have.
+    Raises ConvarithError for an unknown corruption, and for a level out of its range.
 
     >>> corrupted("mask", torch.ones(1, 1, 4, 4), 3).sum()
     tensor(7.)
@@ -93,7 +93,7 @@ def corrupted(name: str, images: Tensor, level: float, generator: Generator | No
     least = 1.0 if name in ("mask", *SHRINKING) else 0.0
     if not least <= level <= most or (name == "blur" and not level):
         bounds = f"at least {least:g} and at most {most:g}" if most < math.inf else f"at least {least:g}"
-        raise ConvarithError(f"the level of {name} is {bounds if name != 'blur' else 'above 0'}: got {level:g}")
+        raise ConvarithError(f"the level of {name} must be {bounds if name != 'blur' else 'above 0'}: got {level:g}")
     return CORRUPTIONS[name](images, level, generator)
 
 
@@ -102,6 +102,6 @@ def _uniform(shape: tuple[int, ...], like: Tensor, generator: Generator | None) 
 
 
 def _between(extent: int, start: Tensor, count: int) -> Tensor:
-    """Which places (N, extent) lie in the run of `count` from each start (N, 1)."""
+    """Which positions (N, extent) are among the `count` positions from each start (N, 1) on."""
     at = torch.arange(extent, device=start.device)
     return (at >= start) & (at < start + count)

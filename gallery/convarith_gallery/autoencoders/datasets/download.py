@@ -1,11 +1,11 @@
-"""The one place that downloads: known addresses, known hashes, a progress bar, only when asked."""
+"""The only module that downloads: known addresses, known hashes, a progress bar, and only on request."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-import pooch  # type: ignore[import-untyped]
+import pooch
 
 from convarith.errors import ConvarithError
 
@@ -27,11 +27,11 @@ ARCHIVE_MD5 = {
         "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
     },
 }
-"""What lies at the addresses; a file that differs is not kept."""
+"""The md5 of the files at these addresses; a file with another md5 is not kept."""
 
 
 class Bar:
-    """A rich progress bar on a terminal's standard error, in the form pooch asks for."""
+    """A rich progress bar on standard error if it is a terminal, with the interface that pooch expects."""
 
     def __init__(self, label: str) -> None:
         from rich.console import Console
@@ -44,22 +44,22 @@ class Bar:
         self.total = 0
 
     def update(self, amount: int) -> None:
-        """So many bytes more."""
+        """Add a number of downloaded bytes."""
         self._progress.update(self._task, advance=amount, total=self.total)
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Start again from zero."""
         self._progress.reset(self._task)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._progress.stop()
 
 
 def fetch(name: str, folder: Path) -> Path:
-    """Download a data set's files into a folder, those that are there already left out; the folder.
+    """Download the files of a data set into a folder, unless they are already there, and return the folder.
 
-    Raises ConvarithError that says which file failed and what to do.
+    Raises ConvarithError with the file that failed and a remedy.
     """
     pooch.get_logger().setLevel("WARNING")
     for file, md5 in ARCHIVE_MD5[name].items():
@@ -69,10 +69,10 @@ def fetch(name: str, folder: Path) -> Path:
             pooch.retrieve(
                 url, known_hash=f"md5:{md5}", fname=file, path=folder, downloader=pooch.HTTPDownloader(progressbar=bar)
             )
-        except (OSError, ValueError) as error:  # no network, a wrong answer, another hash, no room
+        except (OSError, ValueError) as error:  # no network, an HTTP error, another hash, a full disk
             raise ConvarithError(
-                f"{url} could not be fetched ({str(error).splitlines()[0]}): try again, or put the four IDX files of "
-                f"{name} into a folder and name it with --data"
+                f"cannot download {url} ({str(error).splitlines()[0]}): try again, or put the four IDX files of "
+                f"{name} into a folder and give it with --data"
             ) from None
         finally:
             bar.close()

@@ -1,4 +1,4 @@
-"""Natural pictures: those that scikit-image ships, split by picture, so that no test patch was seen in training."""
+"""Natural pictures that scikit-image ships, split by picture, so that training and test patches never share one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from convarith.errors import ConvarithError
-from convarith_gallery.autoencoders.datasets.load import Dataset
+from convarith_gallery.autoencoders.datasets.dataset import Dataset
 
 SPLIT = {
     "train": ("astronaut", "brick", "camera", "coins", "gravel", "ihc", "motorcycle_left", "moon", "text"),
@@ -20,19 +20,21 @@ SPLIT = {
     "test": ("chelsea", "coffee", "grass", "rocket"),
     "drawings": ("chessboard_RGB", "color", "logo", "phantom"),
 }
-"""File names without their ending. Drawings are enlarged, too; masks and the second of a stereo pair are left out."""
+"""File names without their endings. 'drawings' are only enlarged; masks and the second stereo picture are unused."""
 
 
 class Natural(NamedTuple):
-    """Pictures of different sizes, (C, H, W) uint8 each, and their names."""
+    """Pictures of different sizes, each (C, H, W) of type uint8, and their names."""
 
     names: tuple[str, ...]
     pictures: tuple[Tensor, ...]
 
     def crops(self, count: int, side: int, seed: int = 0) -> Tensor:
-        """Square patches (count, C, side, side), each of a picture drawn by its area, turned and mirrored at random.
+        """Random square patches (count, C, side, side), rotated and mirrored at random.
 
-        Raises ConvarithError for a side that is larger than every picture.
+        Pictures are chosen with probabilities proportional to their areas.
+
+        Raises ConvarithError if `side` is larger than every picture.
 
         >>> pictures("validation", colour=False).crops(3, 16).shape
         torch.Size([3, 1, 16, 16])
@@ -40,7 +42,7 @@ class Natural(NamedTuple):
         large = [picture for picture in self.pictures if min(picture.shape[1:]) >= side]
         if not large:
             widest = max(min(picture.shape[1:]) for picture in self.pictures)
-            raise ConvarithError(f"crops are at most {widest} pixels wide here: got {side}")
+            raise ConvarithError(f"crops of these pictures are at most {widest} pixels wide: got {side}")
         generator = torch.Generator().manual_seed(seed)
         areas = torch.tensor([float(picture[0].numel()) for picture in large])
         chosen = torch.multinomial(areas, count, replacement=True, generator=generator)
@@ -56,7 +58,7 @@ class Natural(NamedTuple):
         return result
 
     def tiles(self, side: int) -> Tensor:
-        """All square patches (N, C, side, side) that lie side by side, from every picture's top left corner on."""
+        """All square patches (N, C, side, side) of a grid that starts at the top left corner of each picture."""
         parts = [
             picture.unfold(1, side, side).unfold(2, side, side).permute(1, 2, 0, 3, 4).flatten(0, 1)
             for picture in self.pictures
@@ -68,9 +70,9 @@ class Natural(NamedTuple):
 def pictures(part: str, *, colour: bool = True) -> Natural:
     """The pictures of one part of SPLIT, in colour or in grey.
 
-    Where colours are asked for, grey pictures are trained on with three equal channels and are left out elsewhere.
+    In colour, grey pictures are used for training only, with three equal channels.
 
-    Raises ConvarithError for another part, and for files that scikit-image does not bring.
+    Raises ConvarithError for an unknown part, and if scikit-image lacks one of the files.
 
     >>> pictures("test").names
     ('chelsea', 'coffee', 'rocket')
@@ -91,14 +93,14 @@ def _opened(part: str, colour: bool) -> Iterator[tuple[str, Image.Image]]:
     for name in SPLIT[part]:
         path = next((path for path in (folder / f"{name}.png", folder / f"{name}.jpg") if path.exists()), None)
         if path is None:
-            raise ConvarithError(f"scikit-image has no picture {name} in {folder}: install a whole scikit-image")
+            raise ConvarithError(f"{folder} has no picture {name}: reinstall scikit-image with its pictures")
         with Image.open(path) as image:
             if not colour or part == "train" or image.mode != "L":
                 yield name, image
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    """What is transparent shows white."""
+    """The picture on a white background, where it is transparent."""
     if "A" not in image.mode:
         return image
     ground = Image.new("RGBA", image.size, "white")
@@ -113,13 +115,13 @@ def _tensor(image: Image.Image) -> Tensor:
 
 NAMES = ("natural", "natural-grey")
 SIDE = 96
-"""Of a training crop and a test tile: a multiple of 32, which a U-Net halves to 3, and of the scales 2, 3 and 4."""
+"""The side of training crops and test tiles: a multiple of 32, for the U-Net, and of the scales 2, 3 and 4."""
 VALIDATION = 12
-"""One crop of so many is of the validation pictures; these come first."""
+"""One crop in this many is from the validation pictures; these crops come first."""
 
 
 def natural(name: str, count: int = 2400, seed: int = 0) -> Dataset:
-    """Crops to train on and tiles to test on, (N, 3, 96, 96) or (N, 1, 96, 96) uint8; every label is 0.
+    """Crops for training and tiles for testing, (N, 3, 96, 96) or (N, 1, 96, 96) of type uint8; every label is 0.
 
     >>> natural("natural-grey", count=12).train.shape
     torch.Size([12, 1, 96, 96])
@@ -132,32 +134,37 @@ def natural(name: str, count: int = 2400, seed: int = 0) -> Dataset:
     )
     test = parts["test"].tiles(SIDE)
     source = (
-        f"{name}: {count:,} training crops and {len(test):,} test tiles of {SIDE}x{SIDE}, of pictures that "
-        f"scikit-image ships; {', '.join(parts['test'].names)} are seen in the test only"
+        f"{name}: {count:,} training crops and {len(test):,} test tiles of {SIDE}x{SIDE} from pictures that "
+        f"scikit-image ships; {', '.join(parts['test'].names)} are used for testing only"
     )
     labels = [torch.zeros(len(part), dtype=torch.int64) for part in (train, test)]
     return Dataset(name, source, train, labels[0], test, labels[1], held_out)
 
 
 def pairs(folder: Path, count: int = 2400, seed: int = 0) -> Dataset:
-    """Two noisy pictures of each scene, in the folders a and b under the same names: items (N, 6, 96, 96) uint8.
+    """Pairs of noisy pictures of the same scene, which have the same name in the folders a and b.
 
-    The last fifth of the pairs, by name, is tested on, and one more pair is validated on.
+    Items are (N, 6, 96, 96) of type uint8: the channels of one picture, then those of the other.
 
-    Raises ConvarithError for fewer than three pairs, a picture without its other, and two that differ in size.
+    The last fifth of the pairs in the order of their names is for testing, and the first pair is for validation.
+
+    Raises ConvarithError if there are fewer than three pairs, or if a picture has no partner of the same size.
     """
     names = [{path.name for path in (folder / part).glob("*") if path.is_file()} for part in "ab"]
     if alone := sorted(names[0] ^ names[1]):
-        raise ConvarithError(f"{folder}: {alone[0]} is in one of a and b only: each picture has its other in both")
+        raise ConvarithError(
+            f"{folder}: {alone[0]} is only in one of the folders a and b: add its partner to the other"
+        )
     if len(names[0]) < 3:
-        raise ConvarithError(f"{folder} has {len(names[0])} pairs in its folders a and b: give 3 or more")
+        count_word = f"{len(names[0])} pair{'s' * (len(names[0]) != 1)}"
+        raise ConvarithError(f"{folder} has {count_word} of pictures in its folders a and b: give 3 or more")
     found = tuple(_pair(folder, name) for name in sorted(names[0]))
     tested = max(1, len(found) // 5)
     validation, train, test = (Natural((), part) for part in (found[:1], found[1:-tested], found[-tested:]))
     held_out = count // VALIDATION
     crops = torch.cat((validation.crops(held_out, SIDE, seed), train.crops(count - held_out, SIDE, seed)))
     tiles = test.tiles(SIDE)
-    source = f"pairs: {count:,} training crops and {len(tiles):,} test tiles of {SIDE}x{SIDE}, of {len(found)} pairs"
+    source = f"pairs: {count:,} training crops and {len(tiles):,} test tiles of {SIDE}x{SIDE} from {len(found)} pairs"
     labels = [torch.zeros(len(part), dtype=torch.int64) for part in (crops, tiles)]
     return Dataset("pairs", source, crops, labels[0], tiles, labels[1], held_out)
 
@@ -169,10 +176,11 @@ def _pair(folder: Path, name: str) -> Tensor:
             with Image.open(folder / part / name) as image:
                 both.append(_tensor(image.convert("RGB")))
         except OSError:
-            raise ConvarithError(f"cannot read {folder / part / name}: give pictures such as PNG or JPEG") from None
+            raise ConvarithError(f"cannot read {folder / part / name}: use pictures such as PNG or JPEG") from None
     sizes = [f"{picture.shape[2]}x{picture.shape[1]}" for picture in both]
     if sizes[0] != sizes[1] or min(both[0].shape[1:]) < SIDE:
         raise ConvarithError(
-            f"{folder}: {name} is {sizes[0]} in a and {sizes[1]} in b: give both the same size, {SIDE}x{SIDE} or more"
+            f"{folder}: {name} is {sizes[0]} in a and {sizes[1]} in b: both must have the same size, at least "
+            f"{SIDE}x{SIDE}"
         )
     return torch.cat(both)

@@ -1,4 +1,4 @@
-"""Sounds like speech, drawn: a voice of harmonics under moving formants, in syllables with pauses."""
+"""Generated sounds like speech: a voice of harmonics under moving formants, in syllables with pauses."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from convarith_gallery.autoencoders.datasets.load import Dataset
+from convarith_gallery.autoencoders.datasets.dataset import Dataset
 
 RATE = 8000
-"""Samples a second."""
+"""Samples per second."""
 
 
 def sounds(count: int, length: int, generator: Generator) -> Tensor:
-    """Sounds (count, 1, length) in -1..1, at RATE samples a second.
+    """Sounds (count, 1, length) from -1 to 1, with RATE samples per second.
 
     >>> sounds(2, 256, Generator().manual_seed(0)).shape
     torch.Size([2, 1, 256])
@@ -38,7 +38,7 @@ def sounds(count: int, length: int, generator: Generator) -> Tensor:
 
 
 def speech(train: int = 2000, test: int = 200, length: int = 1024, seed: int = 0) -> Dataset:
-    """Sounds to train and to test on, (N, 1, length) float32; they have no classes, every label is 0.
+    """Sounds for training and testing, (N, 1, length) of type float32. They have no classes: every label is 0.
 
     >>> speech(3, 2, 64).test.shape
     torch.Size([2, 1, 64])
@@ -47,5 +47,7 @@ def speech(train: int = 2000, test: int = 200, length: int = 1024, seed: int = 0
     parts = torch.split(torch.empty(train + test), 100)  # every harmonic at every moment is held at once
     drawn = torch.cat([sounds(len(part), length, generator) for part in parts])
     labels = torch.zeros(train + test, dtype=torch.int64)
-    source = f"speech: {train:,} training and {test:,} test sounds of {length} samples, drawn: a voice under formants"
+    source = (
+        f"speech: {train:,} training and {test:,} test sounds of {length} samples, generated: a voice with formants"
+    )
     return Dataset("speech", source, drawn[:train], labels[:train], drawn[train:], labels[train:])

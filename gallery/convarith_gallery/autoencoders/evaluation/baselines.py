@@ -1,4 +1,4 @@
-"""Principal components: the best that a linear code of the same length can do, and so the baseline of every recipe."""
+"""Principal components, the baseline of every recipe: no linear code of the same length has a smaller error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from convarith_gallery.autoencoders.datasets.load import as_float
+from convarith_gallery.autoencoders.datasets.dataset import as_float
 
 
 class Pca(NamedTuple):
@@ -15,9 +15,9 @@ class Pca(NamedTuple):
 
     Attributes:
         mean: (D,), the mean item.
-        axes: (D, D), one axis a column, the widest first.
-        deviations: (D,), the standard deviation along each.
-        shape: an item's shape, D numbers.
+        axes: (D, D), one axis per column, in the order of decreasing variance.
+        deviations: (D,), the standard deviation along each axis.
+        shape: the shape of an item, which has D numbers.
     """
 
     mean: Tensor
@@ -26,7 +26,7 @@ class Pca(NamedTuple):
     shape: tuple[int, ...]
 
     def codes(self, items: Tensor, count: int) -> Tensor:
-        """The first `count` coordinates of items (N, *shape) in 0..1: (N, count)."""
+        """The first `count` coordinates of items (N, *shape) from 0 to 1: (N, count)."""
         return (items.flatten(1) - self.mean) @ self.axes[:, :count]
 
     def decode(self, codes: Tensor) -> Tensor:
@@ -34,13 +34,13 @@ class Pca(NamedTuple):
         return (codes @ self.axes[:, : codes.shape[1]].T + self.mean).reshape(-1, *self.shape)
 
     def error(self, stored: Tensor, count: int) -> float:
-        """The mean squared error of stored items (N, *shape) that come back from `count` coordinates."""
+        """The mean squared error of stored items (N, *shape) that are reconstructed from `count` coordinates."""
         items = as_float(stored)
         return float((self.decode(self.codes(items, count)) - items).square().mean())
 
 
 def fit_pca(stored: Tensor, size: int = 5000) -> Pca:
-    """The principal axes of stored items (N, *shape), in double precision, `size` items at a time.
+    """The principal axes of stored items (N, *shape), computed in double precision and `size` items at a time.
 
     >>> pca = fit_pca(torch.tensor([[0.0, 0.0], [1.0, 2.0], [2.0, 4.0]]))
     >>> round(pca.error(torch.tensor([[3.0, 6.0]]), 1), 6)

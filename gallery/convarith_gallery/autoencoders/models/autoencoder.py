@@ -1,4 +1,4 @@
-"""The autoencoder: an encoder from text or from the user's code, its decoder from `convarith.mirror`."""
+"""The autoencoder: an encoder from text or from the user's code, and the decoder that `convarith.mirror` designs."""
 
 from __future__ import annotations
 
@@ -19,19 +19,22 @@ from convarith_gallery.autoencoders.recipe import Settings
 
 
 class Autoencoder(nn.Module):
-    """An encoder and its mirrored decoder; a code is one row of numbers an image, whatever its shape inside.
+    """An encoder and its mirrored decoder. A code is one row of numbers per image, whatever its shape in the network.
 
     Attributes:
-        network: encoder and decoder as convarith's layers.
-        latent_shape: the shape of one code inside the decoder.
-        probabilities: are the decoder's outputs logits?
+        network: the encoder and the decoder as convarith's layers.
+        latent_shape: the shape of one code in the decoder.
+        probabilities: whether the decoder's outputs are logits.
     """
 
     def __init__(self, settings: Settings, input_shape: tuple[int, ...]) -> None:
         super().__init__()
         decoder = decoder_of(settings, input_shape)
         if is_code(settings.encoder) and settings.variational:
-            raise ParameterError("a variational encoder is written as layers with {latent}: code cannot be doubled")
+            raise ParameterError(
+                "a variational encoder needs {latent} means and as many log-variances, which code does not provide: "
+                "write it as layers"
+            )
         self.encoder, encoder = encoder_of(settings, input_shape)
         self.decoder = chain_of(decoder.network)
         self.network = _joined(encoder, decoder.network, decoder.latent_shape[0] if settings.variational else None)
@@ -43,30 +46,30 @@ class Autoencoder(nn.Module):
 
     @property
     def latent(self) -> int:
-        """How many numbers a code has."""
+        """The length of a code."""
         return math.prod(self.latent_shape)
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Means and log-variances of a variational code, (N, latent) each."""
+        """The means and log-variances of a variational code, (N, latent) each."""
         mean, log_variance = self._encoded(images).float().chunk(2, dim=1)
         return mean, log_variance
 
     def codes(self, images: Tensor) -> Tensor:
-        """The codes of images (N, *input_shape): (N, latent); a variational one's mean."""
+        """The codes (N, latent) of images (N, *input_shape); for a variational model, the means."""
         return self.posterior(images)[0] if self.variational else self._encoded(images)
 
     def outputs(self, codes: Tensor) -> Tensor:
-        """The decoder's last layer for codes (N, latent): (N, *input_shape), logits for the Bernoulli likelihood."""
+        """The decoder's outputs (N, *input_shape) for codes (N, latent); logits for the Bernoulli likelihood."""
         result: Tensor = self.decoder(codes.reshape(-1, *self.latent_shape))
         return result if self.probabilities else result * self.deviation + self.mean
 
     def decode(self, codes: Tensor) -> Tensor:
-        """The images of codes (N, latent): (N, *input_shape)."""
+        """The images (N, *input_shape) of codes (N, latent)."""
         outputs = self.outputs(codes)
         return outputs.sigmoid() if self.probabilities else outputs
 
     def forward(self, images: Tensor) -> Tensor:
-        """What comes back of images (N, *input_shape) in 0..1."""
+        """The reconstructions of images (N, *input_shape) from 0 to 1."""
         return self.decode(self.codes(images))
 
     def _encoded(self, images: Tensor) -> Tensor:
@@ -74,22 +77,22 @@ class Autoencoder(nn.Module):
         return encoded.flatten(1)
 
     def squared_errors(self, images: Tensor) -> Tensor:
-        """The squared error of each image (N,), a mean over its pixels."""
+        """The squared error of each image (N,), averaged over its pixels."""
         errors: Tensor = (self(images) - images).square()
         return errors.flatten(1).mean(1)
 
     def trace(self) -> Trace:
-        """The layer table of encoder and decoder."""
+        """The table of layers of the encoder and the decoder."""
         return self.network.trace((1, *self.input_shape), batched=True)
 
     @property
     def training_flops(self) -> int:
-        """FLOPs of one image in training."""
+        """The FLOPs of a training step per image."""
         return training_flops(self.trace())
 
 
 def training_flops(trace: Trace) -> int:
-    """FLOPs of a training step for one input: two a multiply-accumulate, forwards and for both gradients.
+    """The FLOPs of a training step per input: 2 per multiply-accumulate, forwards and for both gradients.
 
     The first layer needs no gradient of its input.
 
@@ -101,7 +104,7 @@ def training_flops(trace: Trace) -> int:
 
 
 def encoder_of(settings: Settings, input_shape: tuple[int, ...]) -> tuple[nn.Module, Network]:
-    """The encoder of the settings as a module and as layers."""
+    """The encoder of the settings, as a module and as layers."""
     if is_code(settings.encoder):
         module = read_module(settings.encoder)
         return module, network_of(module, input_shape)
@@ -110,31 +113,33 @@ def encoder_of(settings: Settings, input_shape: tuple[int, ...]) -> tuple[nn.Mod
 
 
 def decoder_of(settings: Settings, output_shape: tuple[int, ...]) -> Decoder:
-    """The mirrored decoder of the settings. Raises ParameterError for one that reads more than the code."""
+    """The mirrored decoder of the settings. Raises ParameterError if it needs more than the code."""
     mirrored = read_network(settings.mirrored_layers, output_shape)
     decoder = mirror(mirrored, output_shape, upsample=settings.upsample, final=settings.final or None)
     if not decoder.stands_alone:
-        raise ParameterError("the decoder reads more than the code: leave pools with indices out of the encoder")
+        raise ParameterError("the decoder needs more than the code: remove pools with return_indices from the encoder")
     return decoder
 
 
 def read_network(text: str, input_shape: tuple[int, ...]) -> Network:
-    """The network of a chain of layers as text, or of code."""
+    """The network that a chain of layers in text, or code, describes."""
     if is_code(text):
         return network_of(read_module(text), input_shape)
     network = parse_network(text)
     if not network.is_chain:
-        raise ParameterError("a recipe's encoder is a chain of layers: write one with branches as code, my.py:Encoder")
+        raise ParameterError(
+            "a recipe's encoder must be a chain of layers: write an encoder with branches as code, my.py:Encoder"
+        )
     return network
 
 
 def chain_of(network: Network) -> nn.Module:
-    """The torch modules of a chain of layers."""
+    """The torch module of a chain of layers."""
     return nn.Sequential(*(to_module(node.layer) for node in network.nodes))
 
 
 def _joined(encoder: Network, decoder: Network, latent: int | None) -> Network:
-    """Encoder and decoder as one network; the decoder of a variational one reads its first channels, the means."""
+    """The encoder and the decoder as one network. A variational decoder reads the first channels only, the means."""
 
     def moved(node: Node, part: str, first: str) -> Node:
         inputs = tuple(first if name == INPUT else f"{part}.{name}" for name in node.inputs)

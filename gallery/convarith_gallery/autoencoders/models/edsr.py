@@ -1,4 +1,4 @@
-"""EDSR and MDSR: residual networks that enlarge pictures, the sub-pixels at the end."""
+"""EDSR and MDSR: residual networks that enlarge pictures, with pixel shuffles at the end."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from convarith.errors import ParameterError
 
 SCALES = (2, 3, 4)
 MEAN = (0.4488, 0.4371, 0.4040)
-"""Red, green and blue of an average picture, which the layers do not have to learn."""
+"""The mean red, green and blue of natural pictures. It is a constant, so the layers need not learn it."""
 
 
 class Size(NamedTuple):
-    """How large a network is.
+    """The size of a network.
 
     Attributes:
-        blocks: residual blocks; width: channels of each; residual: what a block's result counts in the sum.
+        blocks: the number of residual blocks.
+        width: the number of channels in each block.
+        residual: the factor of a block's result in the sum.
     """
 
     blocks: int
@@ -34,7 +36,7 @@ SIZES = {
     "full": Size(32, 256, 0.1),
     "mdsr": Size(80, 64),
 }
-"""Lim et al., arXiv 1707.02921, table 1; 'tiny' is for trying out."""
+"""Lim et al., arXiv 1707.02921, table 1; 'tiny' is for tests."""
 
 
 class Edsr(nn.Module):
@@ -72,7 +74,7 @@ class Edsr(nn.Module):
 
 
 class Mdsr(nn.Module):
-    """The multi-scale network of Lim et al., arXiv 1707.02921, figure 5: one body, a head and an end for each scale.
+    """The multi-scale network of Lim et al., arXiv 1707.02921, figure 5: one body, a head and a tail for each scale.
 
     Images (N, channels, H, W) in 0..1 in, (N, channels, scale H, scale W) out; any H and W.
 
@@ -102,21 +104,21 @@ class Mdsr(nn.Module):
         _interpolating(self.head, [self.body, *first], self.enlarge.values(), self.tail)
 
     def forward(self, images: Tensor, scale: int) -> Tensor:
-        """The images, enlarged by one of the scales."""
+        """The images enlarged by one of the scales."""
         features = self.before[str(scale)](self.head(images - self.mean))
         enlarged: Tensor = self.tail(self.enlarge[str(scale)](features + self.body(features))) + self.mean
         return enlarged
 
     def at(self, scale: int) -> Edsr:
-        """The network of one scale by itself, on the same weights.
+        """The network for a single scale; it shares its weights with this one.
 
-        Raises ParameterError for a scale it was not made with.
+        Raises ParameterError for a scale that the network does not have.
 
         >>> Mdsr(size=SIZES["tiny"]).at(2)(torch.zeros(1, 3, 5, 7)).shape
         torch.Size([1, 3, 10, 14])
         """
         if scale not in self.scales:
-            raise ParameterError(f"this MDSR enlarges by {', '.join(map(str, self.scales))}: got {scale}")
+            raise ParameterError(f"this MDSR enlarges {', '.join(map(str, self.scales))} times: got {scale}")
         alone = Edsr.__new__(Edsr)
         nn.Module.__init__(alone)
         alone.scale = scale
@@ -127,7 +129,7 @@ class Mdsr(nn.Module):
 
 
 class Block(nn.Module):
-    """A residual block without batch norm: arXiv 1707.02921, figure 2c."""
+    """A residual block without batch normalisation: arXiv 1707.02921, figure 2c."""
 
     def __init__(self, width: int, residual: float = 1.0, kernel_size: int = 3) -> None:
         super().__init__()
@@ -137,7 +139,7 @@ class Block(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (N, width, H, W) and what the block adds to them."""
+        """The features (N, width, H, W) plus the block's scaled result."""
         changed: Tensor = features + self.residual * self.layers(features)
         return changed
 
@@ -148,7 +150,7 @@ def _body(size: Size) -> nn.Sequential:
 
 
 def _enlarge(scale: int, width: int) -> nn.Sequential:
-    """Sub-pixels: 4 are 2 and 2 again."""
+    """Convolutions with pixel shuffles; scale 4 is scale 2 twice."""
     layers: list[nn.Module] = []
     for factor in (2, 2) if scale == 4 else (scale,):
         layers += [_convolution(width, factor**2 * width), nn.PixelShuffle(factor)]
@@ -159,11 +161,11 @@ def _enlarge(scale: int, width: int) -> nn.Sequential:
 def _interpolating(
     head: nn.Conv2d, residuals: Iterable[nn.Sequential], enlarging: Iterable[nn.Module], tail: nn.Conv2d
 ) -> None:
-    """Set the weights so that the network begins as linear interpolation.
+    """Set the weights so that the untrained network is linear interpolation.
 
-    The first channels carry the colours through, and every residual ends in zeros. Without this most of the training
-    goes into finding the picture again that the network was given. The sub-pixels begin without a checkerboard, as
-    those of Aitken et al., arXiv 1707.02937, do, which repeat the nearest pixel.
+    The first channels carry the colours through, and the last layer of every residual block is zero. Otherwise most of
+    the training would be spent on reproducing the input. The pixel shuffles start without a checkerboard, like those of
+    Aitken et al., arXiv 1707.02937, which start by repeating the nearest pixel.
     """
     for residual in residuals:
         for weight in residual[-1].parameters():
@@ -178,9 +180,9 @@ def _interpolating(
 
 
 def _interpolate(convolution: nn.Conv2d, factor: int, channels: int) -> None:
-    """Let a 3x3 convolution give its first channels as sub-pixels: so many times larger, by linear interpolation."""
+    """Set the first channels of a 3x3 convolution to the sub-pixels of its input, by linear interpolation."""
     assert convolution.bias is not None
-    away = (torch.arange(factor) + 0.5) / factor - 0.5  # from a pixel's middle to those of its sub-pixels
+    away = (torch.arange(factor) + 0.5) / factor - 0.5  # from the centre of a pixel to those of its sub-pixels
     line = torch.stack((-away, 1 - away.abs(), away), dim=1).clamp(min=0)
     kernels = torch.einsum("yi,xj->yxij", line, line).flatten(0, 1)
     convolution.weight[: channels * factor**2] = 0
@@ -195,12 +197,12 @@ def _convolution(before: int, after: int, kernel_size: int = 3) -> nn.Conv2d:
 
 def _mean(channels: int) -> Tensor:
     if channels not in (1, 3):
-        raise ParameterError(f"pictures have 1 channel or 3: got {channels}")
+        raise ParameterError(f"pictures have 1 or 3 channels: got {channels}")
     mean = torch.tensor(MEAN)
     return (mean if channels == 3 else mean.mean(0, keepdim=True))[:, None, None]
 
 
 def _checked(scale: int) -> int:
     if scale not in SCALES:
-        raise ParameterError(f"EDSR enlarges by {', '.join(map(str, SCALES))}: got {scale}")
+        raise ParameterError(f"EDSR enlarges {', '.join(map(str, SCALES))} times: got {scale}")
     return scale

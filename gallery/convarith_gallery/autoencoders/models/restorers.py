@@ -1,4 +1,4 @@
-"""Networks that are trained to undo what was done to their input, or to say what every pixel shows."""
+"""Networks that are trained to undo a corruption of their input, or to classify every pixel."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from convarith_gallery.autoencoders.recipe import Settings
 
 
 class Restorer(nn.Module):
-    """A network and what it is trained on: stored items become what it is given and what it should answer.
+    """A network with the examples it is trained on: it makes inputs and targets from stored items.
 
     Attributes:
-        input_shape: of an item: a picture; with a class a pixel as its last channel; or a picture twice, one behind
-            the other, both noisy.
-        given_shape: of what the network is given.
-        scales: how many times larger its answer may be.
+        input_shape: the shape of an item: a picture; a picture with the class of each pixel as its last channel; or the
+            channels of two noisy pictures, one after the other.
+        given_shape: the shape of the network's input.
+        scales: the factors by which the network can enlarge.
     """
 
     def __init__(self, settings: Settings, input_shape: tuple[int, ...]) -> None:
@@ -43,20 +43,20 @@ class Restorer(nn.Module):
         self.module = _module(settings, self.given_shape, (channels, *spatial))
 
     def at(self, scale: int | None = None) -> nn.Module:
-        """The network that enlarges by one of the scales, the first unless given."""
+        """The network for one of the scales, by default the first."""
         return self.module.at(scale or self.scales[0]) if isinstance(self.module, Mdsr) else self.module
 
     def forward(self, given: Tensor, scale: int | None = None) -> Tensor:
-        """The network's answer: the restored pictures, or the logits of the classes."""
+        """The network's output: the restored pictures, or the logits of the classes."""
         answer: Tensor = self.at(scale)(given)
         return answer
 
     def examples(
         self, items: Tensor, generator: Generator | None = None, scale: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        """What the network is given and what it should answer, from items (N, *input_shape) in 0..1.
+        """The network's inputs and targets, made from items (N, *input_shape) from 0 to 1.
 
-        What is random comes from the generator, torch's own unless given; so does the scale of an MDSR.
+        Random numbers come from the generator; without one they come from torch's own.
         """
         settings = self.settings
         if settings.classes:
@@ -73,13 +73,13 @@ class Restorer(nn.Module):
         return given, items
 
     def drawn_scale(self) -> int:
-        """One of the scales, drawn by torch's own generator."""
+        """One of the scales, drawn at random with torch's own generator."""
         return self.scales[int(torch.randint(len(self.scales), ()))] if len(self.scales) > 1 else self.scales[0]
 
     def squared_errors(self, items: Tensor) -> Tensor:
-        """The squared error of each item (N,), a mean over its numbers; of classes that of their probabilities.
+        """The squared error of each item (N,), averaged over its numbers; for classes, the error of the probabilities.
 
-        What is random is drawn from the same seed in every call.
+        Every call draws the same random numbers.
         """
         given, targets = self.examples(items, torch.Generator(items.device).manual_seed(0))
         answers: Tensor = self(given).float()
@@ -90,22 +90,22 @@ class Restorer(nn.Module):
 
     @cached_property
     def network(self) -> Network:
-        """The layers, at the first scale."""
+        """The layers of the network for the first scale."""
         found = from_module(self.at(), self.given_shape)
         return found if isinstance(found, Network) else Network.chain([found])
 
     def trace(self) -> Trace:
-        """The layer table."""
+        """The table of layers."""
         return self.network.trace((1, *self.given_shape), batched=True)
 
     @property
     def training_flops(self) -> int:
-        """FLOPs of one item in training."""
+        """The FLOPs of a training step per item."""
         return training_flops(self.trace())
 
 
 class Mirrored(nn.Module):
-    """An encoder and a decoder, one behind the other, with pixels standardised between them."""
+    """An encoder followed by a decoder, on standardised pixels."""
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, mean: float, deviation: float) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class Mirrored(nn.Module):
 
 
 def _module(settings: Settings, given: tuple[int, ...], answered: tuple[int, ...]) -> nn.Module:
-    """The network of the settings, for inputs and outputs of these shapes."""
+    """The network of the settings, for inputs and outputs with these shapes."""
     channels, width, depth = given[0], settings.width, settings.depth
     size = Size(depth, width, 0.1 if width >= 256 else 1.0)  # arXiv 1707.02921, section 3.3
     match settings.network:

@@ -1,4 +1,4 @@
-"""A class for every pixel: an encoder of max pools and the decoder convarith mirrors from it, one for each way back."""
+"""SegNet, which classifies every pixel: an encoder with max pools, and a decoder that convarith mirrors from it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from convarith.pytorch import to_module
 from convarith.sizes.normalise import nearest
 
 DECODERS = ("unpool", "resize", "transposed", "pixel-shuffle")
-"""'unpool' puts values back where the pools found them (arXiv 1505.04366, 1511.00561); the others only know where the
-block was."""
+"""'unpool' puts values back where the max pools found them (arXiv 1505.04366, 1511.00561); the others only know the
+block of each value."""
 
 
 class SegNet(nn.Module):
-    """Logits of a class for every pixel: images (N, channels, H, W) in, (N, classes, H, W) out.
+    """Maps images (N, channels, H, W) to the logits (N, classes, H, W) of the class of every pixel.
 
-    The encoder is that of SegNet (Badrinarayanan et al., arXiv 1511.00561) with two convolutions of `width`
-    channels before a pool, twice as many behind it; the decoder has transposed convolutions as in DeconvNet (Noh et
-    al., arXiv 1505.04366). H and W are multiples of 2**depth.
+    The encoder is that of SegNet (Badrinarayanan et al., arXiv 1511.00561): two convolutions before each pool, with
+    `width` channels at first and twice as many after each pool. The decoder uses transposed convolutions, as in
+    DeconvNet (Noh et al., arXiv 1505.04366). H and W must be multiples of 2**depth.
 
-    Raises ParameterError for an unknown decoder and a number below 1.
+    Raises ParameterError for an unknown decoder, and for numbers below 1.
 
     >>> import torch
     >>> [tuple(SegNet(1, 5, decoder=decoder)(torch.zeros(1, 1, 16, 24)).shape) for decoder in DECODERS[:2]]
@@ -40,13 +40,13 @@ class SegNet(nn.Module):
             raise ParameterError(f"unknown decoder {decoder!r}: {nearest(decoder, DECODERS)}")
         if min(channels, classes, width, depth) < 1:
             raise ParameterError(
-                f"channels, classes, width and depth are at least 1: got {channels, classes, width, depth}"
+                f"channels, classes, width and depth must be at least 1: got {channels, classes, width, depth}"
             )
         self.multiple = 2**depth
         indices = decoder == "unpool"
         encoder = _encoder(channels, width, depth, indices)
         self.encoder = nn.ModuleList(to_module(node.layer) for node in encoder.nodes)
-        # The mirror leads back to what its encoder takes: as many channels as there are classes.
+        # A mirrored decoder ends with the channels that its encoder starts with, which must be the classes here.
         target = _encoder(classes, width, depth, indices)
         back = mirror(target, (classes, 4 * self.multiple, 4 * self.multiple), upsample=decoder)
         layers: list[nn.Module] = []

@@ -1,4 +1,4 @@
-"""The U-Net that noise2noise trains: down by max pools, up by repeated pixels, joined at every size."""
+"""The U-Net of noise2noise: max pools on the way down, nearest-neighbour upsampling and skips on the way up."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from convarith.errors import ParameterError
 
 
 class UNet(nn.Module):
-    """The network of Lehtinen et al., arXiv 1803.04189, table 2; its layers have the names of the table.
+    """The network of Lehtinen et al., arXiv 1803.04189, table 2; its layers have the names of that table.
 
-    Images (N, channels, H, W) in, the same shape out; H and W are multiples of 2**depth.
+    Images (N, channels, H, W) in, the same shape out. H and W must be multiples of 2**depth.
 
     Attributes:
-        multiple: what H and W are multiples of.
+        multiple: the number that H and W must be multiples of.
 
-    Raises ParameterError for a number below 1.
+    Raises ParameterError for numbers below 1.
 
     >>> sum(weight.numel() for weight in UNet(3).parameters()), sum(weight.numel() for weight in UNet(1).parameters())
     (991203, 988609)
@@ -27,7 +27,7 @@ class UNet(nn.Module):
     def __init__(self, channels: int = 3, width: int = 48, depth: int = 5) -> None:
         super().__init__()
         if min(channels, width, depth) < 1:
-            raise ParameterError(f"a U-Net has 1 channel, 1 feature and 1 pool or more: got {channels, width, depth}")
+            raise ParameterError(f"channels, width and depth must be at least 1: got {channels, width, depth}")
         self.depth = depth
         self.multiple = 2**depth
         self.pool = nn.MaxPool2d(2)
@@ -47,14 +47,17 @@ class UNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, a=SLOPE)
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         self._begin_as_identity(channels)
 
     @torch.no_grad()
     def _begin_as_identity(self, channels: int) -> None:
-        """Let the images pass: the last join has them, and the layers behind it carry them in their first channels.
+        """Set the weights so that the untrained network returns its input.
 
-        Without this the first steps go into finding the picture again that the network was given.
+        The last skip connection carries the images, and the layers after it pass them on in their first channels.
+
+        Otherwise the first steps would be spent on reproducing the input.
         """
         last = [module for module in self.modules() if isinstance(module, nn.Conv2d)][-3:]
         last[-1].weight.zero_()
@@ -80,7 +83,7 @@ class UNet(nn.Module):
 
 
 SLOPE = 0.1
-"""Of the leaky ReLU behind every convolution but the last."""
+"""The negative slope of the leaky ReLU after every convolution but the last."""
 
 
 def _convolved(before: int, after: int) -> nn.Sequential:

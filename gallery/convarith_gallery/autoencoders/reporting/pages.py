@@ -1,4 +1,4 @@
-"""Report pages: one file each, pictures inside, nothing loaded from elsewhere."""
+"""Report pages: self-contained HTML files with their pictures inside."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NUMBER_COLUMNS = (
 
 
 def shown(value: float | None) -> str:
-    """A number as people read it: four digits that count.
+    """A number with four significant digits.
 
     >>> shown(0.014661), shown(104.69), shown(None), shown(12345.6)
     ('0.01466', '104.7', '', '12346')
@@ -43,7 +43,7 @@ def shown(value: float | None) -> str:
 
 
 def number_rows(results: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """The one table of every recipe, its columns those of NUMBER_COLUMNS."""
+    """The rows of the table of all recipes, with the columns of NUMBER_COLUMNS."""
     return [
         (
             metrics["recipe"], number["variant"], number["metric"], shown(number["value"]),
@@ -57,7 +57,7 @@ def number_rows(results: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
 
 
 def recipe_page(metrics: dict[str, Any], folder: Path) -> str:
-    """The page of one recipe: its numbers, its pictures, the layers of its model, how it was trained."""
+    """The page of one recipe: its numbers, its pictures, the layers of its models, and how they were trained."""
     parts = [f"<p>{escape(metrics['about'])}</p><p>{escape(metrics['lecture'])}</p><p>{escape(metrics['source'])}</p>"]
     parts.append(_table(NUMBER_COLUMNS, number_rows([metrics])))
     for picture in metrics["pictures"]:
@@ -68,12 +68,12 @@ def recipe_page(metrics: dict[str, Any], folder: Path) -> str:
             f'<figure><img alt="{caption}" src="data:image/{kind};base64,{content}">'
             f"<figcaption>{caption}</figcaption></figure>"
         )
-    for run in metrics["runs"]:
-        parts.append(f"<h2>{escape(run['label'] or metrics['recipe'])}</h2>")
-        parts.append(_table(("", ""), [(name, str(run[key])) for key, name in FACTS.items()]))
-        layers = [tuple(str(layer[key]) for key in LAYER_COLUMNS) for layer in run["layers"]]
+    for variant in metrics["variants"]:
+        parts.append(f"<h2>{escape(variant['label'] or metrics['recipe'])}</h2>")
+        parts.append(_table(("", ""), [(name, str(variant[key])) for key, name in FACTS.items()]))
+        layers = [tuple(str(layer[key]) for key in LAYER_COLUMNS) for layer in variant["layers"]]
         parts.append(_table(LAYER_COLUMNS, layers))
-        settings = [(name, str(value)) for name, value in run["settings"].items()]
+        settings = [(name, str(value)) for name, value in variant["settings"].items()]
         parts.append(f"<details><summary>settings</summary>{_table(('setting', 'value'), settings)}</details>")
     versions = ", ".join(f"{name} {version}" for name, version in metrics["versions"].items())
     parts.append(f"<p>{escape(versions)}</p>")
@@ -84,16 +84,16 @@ FACTS = {
     "parameters": "parameters",
     "device": "device",
     "precision": "precision",
-    "seconds": "seconds of training",
-    "images_per_second": "images a second",
-    "flops_per_step": "FLOPs a step",
+    "seconds": "training time in seconds",
+    "images_per_second": "images per second",
+    "flops_per_step": "FLOPs per step",
     "fraction_of_peak": "fraction of the measured peak",
 }
-LAYER_COLUMNS = ("name", "layer", "output", "params", "macs")
+LAYER_COLUMNS = ("name", "layer", "output", "parameters", "macs")
 
 
 def suite_page(results: Sequence[dict[str, Any]], linked: bool) -> str:
-    """The page of the suite: the one table, and where the pages lie beside it a link to each."""
+    """The page of the whole suite: one table, and a section per recipe, `linked` to the recipe's page."""
     parts = [_table(NUMBER_COLUMNS, number_rows(results))]
     for metrics in results:
         name = escape(metrics["recipe"])

@@ -1,4 +1,4 @@
-"""Pictures of a run: grids of images, animations of grids, curves, histograms, maps."""
+"""Pictures for reports: grids of images, animations of grids, curves, histograms and maps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from convarith_gallery.autoencoders.run_files import write_whole
+from convarith_gallery.autoencoders.output_files import write_whole
 from convarith_gallery.plots.figure import as_bytes, new_figure
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ LABEL_SIZE = 14
 
 
 def grid(rows: Sequence[tuple[str, Tensor]], columns: int = 12, negative: bool = True) -> Image.Image:
-    """Labelled rows of images (N, 1 or 3, H, W) in 0..1, the label above; long rows are broken after `columns` images.
+    """Labelled rows of images (N, 1 or 3, H, W) from 0 to 1; rows are broken after `columns` images.
 
-    Images of another size are shown as large as those of the first row. In grey 1 is black where it is `negative`.
+    All images are shown in the size of the first row. Grey images are shown with 1 as black if `negative`.
 
     >>> grid([("originals", torch.zeros(24, 1, 28, 28)), ("restored", torch.ones(24, 1, 28, 28))]).size
     (698, 278)
@@ -72,7 +72,7 @@ def save(path: Path, picture: Image.Image) -> None:
 
 
 def save_animation(path: Path, frames: Sequence[Image.Image], milliseconds: int = 400) -> None:
-    """Write pictures of one size as a GIF that repeats and rests on its last frame."""
+    """Write pictures of the same size as a GIF that repeats, with a pause on its last frame."""
     content = BytesIO()
     durations = [*[milliseconds] * (len(frames) - 1), 4 * milliseconds]
     frames[0].save(content, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
@@ -80,7 +80,7 @@ def save_animation(path: Path, frames: Sequence[Image.Image], milliseconds: int 
 
 
 def curves(path: Path, lines: Mapping[str, Sequence[float]], label: str) -> None:
-    """A line for each name, one point an epoch, the scale logarithmic."""
+    """A line for each name, with one point per epoch, on a logarithmic scale."""
 
     from matplotlib.ticker import LogFormatter
 
@@ -96,7 +96,7 @@ def curves(path: Path, lines: Mapping[str, Sequence[float]], label: str) -> None
 
 
 def histograms(path: Path, panels: Mapping[str, Tensor]) -> None:
-    """The values (N,) of each name as a histogram, with the density of N(0, 1) over it."""
+    """A histogram of the values (N,) of each name, with the density of N(0, 1) over it."""
 
     def panel(name: str, values: Tensor) -> Panel:
         def draw(axes: Axes) -> None:
@@ -112,7 +112,7 @@ def histograms(path: Path, panels: Mapping[str, Tensor]) -> None:
 
 
 def scatter(path: Path, panels: Mapping[str, tuple[Tensor, Tensor]]) -> None:
-    """Points (N, 2) of each name, coloured by label (N,)."""
+    """The points (N, 2) of each name, coloured by their labels (N,)."""
 
     def panel(name: str, points: Tensor, labels: Tensor) -> Panel:
         def draw(axes: Axes) -> None:
@@ -127,7 +127,7 @@ def scatter(path: Path, panels: Mapping[str, tuple[Tensor, Tensor]]) -> None:
 
 
 def arrows(path: Path, points: Tensor, panels: Mapping[str, tuple[Tensor, Tensor]]) -> None:
-    """For each name arrows from places (N, 2) to others (N, 2), the points (M, 2) below them."""
+    """Arrows from places (N, 2) to others (N, 2) for each name, over the points (M, 2)."""
 
     def panel(name: str, start: Tensor, end: Tensor) -> Panel:
         def draw(axes: Axes) -> None:

@@ -1,4 +1,4 @@
-"""PNG files of 16 bits a channel in colour, which Pillow reads and writes with 8."""
+"""PNG files with 16 bits per channel, which Pillow reduces to 8 bits if they are in colour."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from convarith.errors import ConvarithError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
-"""Channels of each colour type; the palette of type 3 has 8 bits."""
+"""The channels of each colour type; type 3 is a palette, which has at most 8 bits."""
 
 
 def is_png16(content: bytes) -> bool:
-    """Is this a PNG file of 16 bits a channel?"""
+    """Whether this is a PNG file with 16 bits per channel."""
     return content.startswith(SIGNATURE) and content[24:25] == b"\x10"
 
 
 def decode(content: bytes) -> NDArray[np.uint16]:
-    """The pixels (H, W, channels) of such a file. Raises ConvarithError for a damaged or an interlaced one.
+    """The pixels (H, W, channels) of a file. Raises ConvarithError if it is damaged or interlaced.
 
     >>> pixels = np.array([[[1, 500, 65535]], [[2, 700, 0]]], np.uint16)
     >>> bool((decode(encode(pixels)) == pixels).all())
@@ -31,23 +31,23 @@ def decode(content: bytes) -> NDArray[np.uint16]:
     try:
         width, height, _, kind, _, _, interlaced = struct.unpack(">IIBBBBB", content[16:29])
         if interlaced:
-            raise ConvarithError("it is interlaced: save it without, or with 8 bits a channel")
+            raise ConvarithError("it is interlaced: save it without interlacing, or with 8 bits per channel")
         size = 2 * CHANNELS[kind]
         raw = np.frombuffer(zlib.decompress(b"".join(_data(content))), np.uint8).reshape(height, 1 + width * size)
     except (struct.error, KeyError, ValueError, zlib.error) as error:
         if isinstance(error, ConvarithError):
             raise
-        raise ConvarithError("it is damaged: its pixels do not fill its size") from None
+        raise ConvarithError("it is damaged: its data does not match its size") from None
     plain = _unfiltered(raw[:, 0], raw[:, 1:].reshape(height, width, size))
     return np.ascontiguousarray(plain).view(">u2").astype(np.uint16)
 
 
 def encode(pixels: NDArray[np.uint16]) -> bytes:
-    """The file of pixels (H, W, 1 to 4 channels)."""
+    """The content of a file with these pixels (H, W, 1 to 4 channels)."""
     height, width, channels = pixels.shape
     kind = {count: kind for kind, count in CHANNELS.items()}[channels]
     rows = pixels.astype(">u2").view(np.uint8).reshape(height, -1)
-    filtered = np.diff(rows, axis=0, prepend=np.zeros((1, rows.shape[1]), np.uint8))  # each row less the one above
+    filtered = np.diff(rows, axis=0, prepend=np.zeros((1, rows.shape[1]), np.uint8))  # each row minus the one above
     stream = zlib.compress(np.pad(filtered, ((0, 0), (1, 0)), constant_values=2).tobytes(), 6)
     header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
     return SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", stream) + _chunk(b"IEND", b"")
@@ -64,14 +64,14 @@ def _data(content: bytes) -> Iterator[bytes]:
         end = at + 8 + length
         name, checksum = content[at + 4 : at + 8], content[end : end + 4]
         if checksum != struct.pack(">I", zlib.crc32(content[at + 4 : end])):
-            raise ValueError(f"{name!r} is not what was written")
+            raise ValueError(f"the checksum of {name!r} does not match")
         if name == b"IDAT":
             yield content[at + 8 : end]
         at = end + 4
 
 
 def _unfiltered(filters: NDArray[np.uint8], rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Undo the five filters (PNG specification, section 9), one diagonal after the other: it knows what it needs."""
+    """Undo the five filters (PNG specification, section 9), one diagonal at a time so that all neighbours are known."""
     height, width, size = rows.shape
     result = np.zeros((height + 1, width + 1, size), np.uint8)
     for diagonal in range(height + width - 1):

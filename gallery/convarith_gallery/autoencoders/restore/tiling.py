@@ -1,4 +1,4 @@
-"""A picture of any size through a network piece by piece; the receptive field says how far the pieces overlap."""
+"""Applying a network to a picture of any size in pieces that overlap by the receptive field."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from convarith.pytorch import from_module
 from convarith.sizes.normalise import times
 
 SIDE = 256
-"""Rows and columns of a piece with its overlap, unless the receptive field asks for more."""
+"""The rows and columns of a piece including its overlap, unless the receptive field needs more."""
 
 
 class Reach(NamedTuple):
-    """How a network sees one axis: outputs of the inputs a to b, both multiples of `step`, see a - before to b + after.
+    """What a network sees along one axis: for the inputs a to b, multiples of `step`, from a - before to b + after.
 
     Attributes:
-        scale: outputs an input.
-        step: a shift by this many inputs shifts the outputs, and changes nothing else.
-        before, after: inputs beyond both ends, multiples of `step`.
+        scale: outputs per input.
+        step: shifting the inputs by this many shifts the outputs and changes nothing else.
+        before, after: inputs that are seen beyond the two ends, multiples of `step`.
     """
 
     scale: int
@@ -40,9 +40,9 @@ class Piece(NamedTuple):
     """One piece along one axis.
 
     Attributes:
-        start, end: the inputs it reads.
-        first, last: the outputs that are right in the whole picture, last not among them.
-        skipped: how many of the piece's own outputs come before `first`.
+        start, end: the range of inputs that the piece reads.
+        first, last: the range of outputs that the piece gives, in the coordinates of the whole picture.
+        skipped: the number of the piece's own outputs before `first`.
     """
 
     start: int
@@ -53,14 +53,15 @@ class Piece(NamedTuple):
 
 
 class Tiling:
-    """How a network is applied to pictures of any size.
+    """A plan for applying a network to pictures of any size.
 
     Attributes:
-        network: its layers.
-        scale: output pixels an input pixel, along both axes; channels: of the output.
-        reaches: how it sees each axis; empty for a network that sees the picture whole, which is then one piece.
+        network: the layers of the network.
+        scale: output pixels per input pixel, along both axes.
+        channels: the number of output channels.
+        reaches: the reach along each axis; empty if the network sees the whole picture, which is then one piece.
 
-    Raises ShapeError for a network whose output is not a whole number of times larger.
+    Raises ShapeError if the output is not an integer multiple of the input.
 
     >>> tiling = Tiling(nn.Sequential(nn.Conv2d(1, 1, 5, padding=2), nn.MaxPool2d(2), nn.Upsample(scale_factor=2)))
     >>> tiling.reaches[0]
@@ -76,8 +77,8 @@ class Tiling:
         factors = {Fraction(after, size) for size, after in zip(shape[1:], rows[-1].output[2:], strict=True)}
         if len(factors) != 1 or (factor := factors.pop()).denominator != 1 or not factor:
             raise ShapeError(
-                f"{times(shape[1:])} becomes {times(rows[-1].output[2:])}: a restorer gives the same size back, or "
-                "a whole number of times as much"
+                f"the network turns {times(shape[1:])} into {times(rows[-1].output[2:])}: a restorer must give the "
+                "same size or an integer multiple of it"
             )
         self.shape = shape
         self.scale = int(factor)
@@ -86,9 +87,9 @@ class Tiling:
         self.reaches = tuple(_reach(rows, axis, self.scale) for axis in range(len(shape) - 1)) if seen else ()
 
     def legal_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
-        """The nearest size, not below this one, that the network takes and gives back `scale` times as large.
+        """The smallest size, at least this one, whose output is `scale` times as large.
 
-        Raises ShapeError where there is none.
+        Raises ShapeError if there is none.
         """
         if self.reaches:
             return tuple(self._legal(axis, extent) for axis, extent in enumerate(size))
@@ -101,7 +102,7 @@ class Tiling:
         raise self._refusal(size)
 
     def pieces(self, size: tuple[int, ...], side: int = SIDE) -> list[tuple[Piece, ...]]:
-        """The pieces of a picture of a legal size, one Piece an axis; each reads about `side` inputs along it."""
+        """The pieces of a picture of a legal size, one Piece per axis; each reads about `side` inputs along it."""
         if not self.reaches:
             return [tuple(Piece(0, extent, 0, self.scale * extent, 0) for extent in size)]
         axes = [_cut(reach, extent, side) for reach, extent in zip(self.reaches, size, strict=True)]
@@ -116,9 +117,10 @@ class Tiling:
         raise self._refusal((extent,))
 
     def _refusal(self, size: tuple[int, ...]) -> ShapeError:
+        task = "keeps the size" if self.scale == 1 else f"enlarges {self.scale} times"
         return ShapeError(
-            f"the network gives {self.scale} times the size back for {times(self.shape[1:])}, not for {times(size)}: "
-            "cut the picture, or train a network of convolutions that pad"
+            f"the network {task} for {times(self.shape[1:])}, but not for {times(size)}: crop the picture, or train a "
+            "network with padded convolutions"
         )
 
 
@@ -129,12 +131,12 @@ def restored_pieces(
     size: tuple[int, int],
     side: int = SIDE,
 ) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Rows, columns and values (C, rows, columns) of what a network makes of a picture of this size, piece by piece.
+    """The rows, columns and values (C, rows, columns) of each piece of a restored picture.
 
-    What the network needs beyond the picture is the picture, reflected. Only one piece is in memory at a time.
+    Beyond its borders the picture is reflected. Only one piece is in memory at a time.
 
     Args:
-        read: the pixels (C, rows, columns) in 0..1 at these rows and columns.
+        read: returns the pixels (C, rows, columns) from 0 to 1 at these rows and columns.
     """
     height, width = size
     scale = tiling.scale
@@ -150,7 +152,7 @@ def restored_pieces(
 
 
 def restored(module: nn.Module, picture: Tensor, side: int = SIDE) -> Tensor:
-    """What a network makes of a picture (C, H, W), applied piece by piece: (C, scale H, scale W).
+    """A picture (C, H, W) restored piece by piece: (C, scale H, scale W).
 
     >>> blur = nn.AvgPool2d(3, stride=1, padding=1)
     >>> picture = torch.rand(1, 70, 90)
@@ -168,18 +170,18 @@ def restored(module: nn.Module, picture: Tensor, side: int = SIDE) -> Tensor:
 
 
 WHOLE = ("InstanceNorm", "GroupNorm", "LayerNorm", "LocalResponseNorm", "adaptive")
-"""What asks about all positions at once, though it keeps or sets the shape."""
+"""The layers that depend on all positions although they keep or fix the shape."""
 
 
 def _is_local(row: Row) -> bool:
-    """Are outputs of this layer decided by what is near them?"""
+    """Whether each output of this layer depends only on inputs near it."""
     if None in row.receptive_field or len(row.receptive_field) != len(row.output) - 2:
         return False
     return not any(word in f"{row.layer.kind} {row.layer}" for word in WHOLE)
 
 
 def _reach(rows: tuple[Row, ...], axis: int, scale: int) -> Reach:
-    """The reach of the last row: fields move on monotonically, so that the first output and the step bound the rest."""
+    """The reach of the last row. Fields move monotonically, so that the first output and the step bound all others."""
     step = lcm(*(jump.numerator for row in rows if (jump := row.jump[axis]) is not None))
     last = rows[-1]
     seen = last.phases[axis][0] if last.phases[axis] else last.receptive_field[axis]
@@ -191,7 +193,7 @@ def _reach(rows: tuple[Row, ...], axis: int, scale: int) -> Reach:
 
 
 def _cut(reach: Reach, extent: int, side: int) -> tuple[Piece, ...]:
-    """The pieces of one axis, their own share at least as large as the overlap: no input is read more than twice."""
+    """The pieces of one axis. Each is at least as large as its overlap, so that no input is read more than twice."""
     scale, step, before, after = reach
     if extent <= side:
         return (Piece(0, extent, 0, scale * extent, 0),)
@@ -205,7 +207,7 @@ def _cut(reach: Reach, extent: int, side: int) -> tuple[Piece, ...]:
 
 
 def _reflected(piece: Piece, extent: int) -> Tensor:
-    """The places a piece reads; what lies beyond the end is found by going back from it."""
+    """The positions that a piece reads; positions beyond the ends are reflected."""
     places = torch.arange(piece.start, piece.end)
     if extent == 1:
         return torch.zeros_like(places)

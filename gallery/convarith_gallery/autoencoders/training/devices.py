@@ -1,4 +1,4 @@
-"""The device a run is trained on: chosen, named, its peak measured, its precision settled."""
+"""The device that a model is trained on: its choice, name, peak speed and precision."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from convarith.errors import ConvarithError
 
 
 def choose(name: str) -> torch.device:
-    """The device of a name: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1 or mps.
+    """The device with this name: auto (cuda, else mps, else cpu), cpu, cuda, cuda:1 or mps.
 
-    Under torchrun each process on a GPU gets its own. Raises ConvarithError for one that is not there.
+    Under torchrun, each process gets a GPU of its own. Raises ConvarithError for a device that does not exist.
 
     >>> choose("cpu")
     device(type='cpu')
@@ -34,7 +34,7 @@ def choose(name: str) -> torch.device:
 
 
 def describe(device: torch.device) -> str:
-    """The device in words: a GPU's name, or the processor and the threads that are used."""
+    """A description of the device: the name of the GPU, or of the processor with the number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "mps":
@@ -47,7 +47,7 @@ def describe(device: torch.device) -> str:
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Does bf16 pay: a GPU from Ampere on, a CPU with AMX? Elsewhere it is emulated and slower than fp32."""
+    """Whether bf16 is fast: on GPUs from Ampere on, and on CPUs with AMX. Elsewhere it is slower than fp32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8
     amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)  # torch has no public name for it
@@ -55,7 +55,7 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def precision_of(wanted: str, device: torch.device) -> torch.dtype:
-    """The type products are computed in.
+    """The type that products are computed in.
 
     >>> precision_of("fp32", torch.device("cpu"))
     torch.float32
@@ -65,7 +65,7 @@ def precision_of(wanted: str, device: torch.device) -> torch.dtype:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done what it was given."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -73,7 +73,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype, budget: float = 0.3) -> float:
-    """The FLOP/s that a square matrix product reaches here: the best of what fits into the budget of seconds."""
+    """The FLOP/s that square matrix products reach on the device: the best within a budget of seconds."""
     size = 8192 if device.type == "cuda" else 1024
     left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     best, end = float("inf"), time.perf_counter() + budget

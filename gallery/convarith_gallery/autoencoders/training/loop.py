@@ -1,13 +1,13 @@
 """The training loop of every recipe.
 
-What is drawn at random (initial weights, each epoch's order, each step's noise) follows from the seed and the step
-alone. So a checkpoint needs no generator's state, and a run that goes on from one is the run that never stopped.
+Everything random (initial weights, the order of each epoch, the noise of each step) is determined by the seed and the
+step alone. A checkpoint therefore needs no state of a generator, and an interrupted training that is resumed gives the
+same result as one that was never interrupted.
 """
 
 from __future__ import annotations
 
 import atexit
-import hashlib
 import math
 import os
 import signal
@@ -22,28 +22,29 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from convarith.errors import ConvarithError
-from convarith_gallery.autoencoders.datasets.load import as_float
-from convarith_gallery.autoencoders.models.autoencoder import Autoencoder
+from convarith_gallery.autoencoders.models.build import Model, build
 from convarith_gallery.autoencoders.models.restorers import Restorer
 from convarith_gallery.autoencoders.recipe import Settings
+from convarith_gallery.autoencoders.seeds import seed_from
 from convarith_gallery.autoencoders.training import checkpoints
 from convarith_gallery.autoencoders.training.checkpoints import Checkpoint
 from convarith_gallery.autoencoders.training.devices import precision_of, synchronise
-from convarith_gallery.autoencoders.training.losses import PARTS, Objective
+from convarith_gallery.autoencoders.training.losses import PARTS, Objective, mean_squared_error
 
 
 class Diverged(ConvarithError):
-    """The loss or a weight is no number any more; the message says when, and where the last good checkpoint is."""
+    """The loss or a weight is not finite; the message says when it happened and where the last good checkpoint is."""
 
 
 class Interrupted(ConvarithError):
-    """The user stopped the run; a checkpoint was left."""
+    """The user stopped the training; a checkpoint was written."""
 
 
 class Progress(NamedTuple):
-    """How far a training is; `epoch_end` holds the epoch's numbers behind its last step."""
+    """How far a training has got; `epoch_end` has the numbers of an epoch after its last step, else None."""
 
     step: int
     steps: int
@@ -55,33 +56,17 @@ class Progress(NamedTuple):
 Watch = Callable[[Progress], None]
 
 
-class Trained(NamedTuple):
-    """A trained Autoencoder or Restorer, and what was recorded: epochs, seconds, images a second."""
+class TrainingResult(NamedTuple):
+    """A trained model, and a record of its training."""
 
-    model: Any
+    model: Model
     history: list[dict[str, float]]
     seconds: float
     images_per_second: float
 
 
-def number_from(*words: object) -> int:
-    """A seed of 31 bits from words, the same in every process.
-
-    >>> number_from(0, "order", 1) == number_from(0, "order", 1) != number_from(0, "order", 2)
-    True
-    """
-    digest = hashlib.blake2b(" ".join(map(str, words)).encode(), digest_size=4).digest()
-    return int.from_bytes(digest) >> 1
-
-
-def build(settings: Settings, shape: tuple[int, ...]) -> Autoencoder | Restorer:
-    """The model before training; its weights follow from the seed."""
-    torch.manual_seed(number_from(settings.seed, "weights"))
-    return Restorer(settings, shape) if settings.restores else Autoencoder(settings, shape)
-
-
 def learning_rate(settings: Settings, step: int, steps: int) -> float:
-    """The rate of a step: up over the warm-up, then constant or down a half cosine.
+    """The learning rate of a step: a linear warm-up, then constant or half a cosine down to 0.
 
     >>> settings = Settings("Conv2d(1, 8, 3)", learning_rate=0.1, warmup=0.5)
     >>> [round(learning_rate(settings, step, 8), 3) for step in range(8)]
@@ -103,22 +88,22 @@ def train(
     *,
     resume: bool = False,
     watch: Watch = lambda progress: None,
-    each_epoch: Callable[[Any, int], None] = lambda model, epoch: None,
+    each_epoch: Callable[[Model, int], None] = lambda model, epoch: None,
     checkpoint_seconds: float = 30,
     start: Mapping[str, Tensor] | None = None,
-) -> Trained:
-    """Train a model on stored images (N, *shape), uint8 or float; checkpoints go into the folder.
+) -> TrainingResult:
+    """Train a model on stored images (N, *shape), uint8 or float, and write checkpoints into the folder.
 
-    The first part of the images is held out (`validation`); its error is recorded at the end of every epoch.
+    The first images, the share `validation`, are held out; their error is recorded after every epoch.
 
     Args:
-        resume: go on from the folder's last checkpoint.
-        watch: told of every step.
-        each_epoch: called with the model at the end of every epoch, in evaluation mode.
-        checkpoint_seconds: how much work may be lost; the end of an epoch always leaves a checkpoint.
-        start: weights by name to begin with in the place of random ones.
+        resume: continue from the latest checkpoint in the folder.
+        watch: called after every step.
+        each_epoch: called after every epoch with the model in evaluation mode.
+        checkpoint_seconds: the time between checkpoints; there is also one at the end of every epoch.
+        start: initial weights by name, in place of random ones.
 
-    Raises Diverged, Interrupted, and ConvarithError for settings that do not fit and a folder that cannot be written.
+    Raises Diverged, Interrupted, and ConvarithError for unsuitable settings and if the folder cannot be written to.
     """
     trainer = _Trainer(settings, images, folder, device)
     trainer.model.load_state_dict(start or {}, strict=False)
@@ -144,11 +129,11 @@ def train(
                 raise Interrupted(f"stopped at step {trainer.state['step']} of {trainer.steps}")
     state = trainer.state
     rate = state["images"] / state["seconds"] if state["seconds"] else 0.0
-    return Trained(trainer.model.eval(), state["history"], state["seconds"], rate)
+    return TrainingResult(trainer.model.eval(), state["history"], state["seconds"], rate)
 
 
 class _Trainer:
-    """A training at one of its steps: the model, the optimiser, and the state that a checkpoint holds beside them."""
+    """The state of a training: the model, the optimiser, and the numbers that a checkpoint stores with them."""
 
     def __init__(self, settings: Settings, images: Tensor, folder: Path, device: torch.device) -> None:
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -158,14 +143,15 @@ class _Trainer:
         self.batch = min(settings.batch, len(self.images))
         if not self.batch or self.batch % self.world:
             raise ConvarithError(
-                f"a batch of {self.batch} does not split among {self.world} processes: change it with --set batch=N"
+                f"a batch of {self.batch} cannot be split evenly among {self.world} processes: change it with "
+                "--set batch=N"
             )
-        # Every batch is whole: one shape, and equal shares for every process.
+        # Incomplete batches are dropped: one shape, and equal shares for every process.
         self.per_epoch = len(self.images) // self.batch
         self.steps = settings.epochs * self.per_epoch
         self.model = build(settings, tuple(images.shape[1:])).to(device)
         if images.ndim == 4:
-            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            convert_conv2d_weight_memory_format(self.model, torch.channels_last)
         self.weights = dict(self.model.named_parameters())
         self.optimiser = torch.optim.Adam(
             self.weights.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay,
@@ -181,49 +167,49 @@ class _Trainer:
 
     @property
     def epoch(self) -> int:
-        """Which epoch the next step belongs to, from 0."""
+        """The epoch of the next step, from 0."""
         return int(self.state["step"]) // self.per_epoch
 
     @property
     def at(self) -> int:
-        """Which step of its epoch the next one is, from 0."""
+        """The position of the next step in its epoch, from 0."""
         return int(self.state["step"]) % self.per_epoch
 
     @property
     def done(self) -> bool:
-        """Is no step left?"""
+        """Whether no step is left."""
         return int(self.state["step"]) >= self.steps
 
     def progress(self, ended: bool) -> Progress:
-        """How far it is, behind a step that ended an epoch or did not."""
+        """The progress after a step, which `ended` an epoch or not."""
         epoch = self.epoch - ended
         return Progress(
             self.state["step"], self.steps, epoch, self.settings.epochs, self.state["history"][-1] if ended else None
         )
 
     def step(self) -> None:
-        """One batch. Nothing in here waits for the device."""
+        """Train on one batch. Nothing here waits for the device."""
         settings, step = self.settings, self.state["step"]
         if self.order is None or self.at == 0:
-            generator = torch.Generator().manual_seed(number_from(settings.seed, "order", self.epoch))
+            generator = torch.Generator().manual_seed(seed_from(settings.seed, "order", self.epoch))
             self.order = torch.randperm(len(self.images), generator=generator).to(self.device)
             self.model.train()
         start = self.at * self.batch
         batch = self.images[self.order[start : start + self.batch][self.rank :: self.world]]
-        torch.manual_seed(number_from(settings.seed, "noise", step, self.rank))
+        torch.manual_seed(seed_from(settings.seed, "noise", step, self.rank))
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(settings, step, self.steps)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             parts = self.objective(batch)
         self.optimiser.zero_grad(set_to_none=True)
-        parts[0].backward()
+        torch.autograd.backward(parts[0])
         self.optimiser.step()
         self.totals += parts.detach()
         self.state["step"] += 1
         self.state["images"] += self.batch
 
     def end_epoch(self) -> None:
-        """Put the epoch's means, and the error on the images held out, into the history."""
+        """Append the means over the epoch and the validation error to the history."""
         numbers = dict(zip(PARTS, (self.totals / self.per_epoch).tolist(), strict=True))
         if len(self.validation):
             numbers["validation_mse"] = mean_squared_error(self.model.eval(), self.validation)
@@ -231,7 +217,7 @@ class _Trainer:
         self.totals.zero_()
 
     def checkpoint(self) -> None:
-        """Leave a checkpoint, unless what would be in it is no number: then Diverged."""
+        """Write a checkpoint. Raises Diverged instead if a number in it is not finite."""
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         for name, weight in self.weights.items():
             tensors |= {f"optimiser.{name}.{key}": value for key, value in self.optimiser.state[weight].items()}
@@ -240,16 +226,20 @@ class _Trainer:
         whole = torch.stack([tensor.float().sum() for tensor in tensors.values()]).isfinite().all()
         if not whole or not all(map(math.isfinite, numbers)):
             good = checkpoints.read(self.folder)
-            where = f"the checkpoint of step {good.state['step']} in {self.folder} is good" if good else "none was left"
+            where = (
+                f"the checkpoint of step {good.state['step']} in {self.folder} is good"
+                if good
+                else "there is no checkpoint"
+            )
             raise Diverged(
-                f"the loss or a weight is not a number by step {self.state['step']}: {where}; "
-                f"try a smaller rate, such as --set learning_rate={self.settings.learning_rate / 3:.1g}"
+                f"the loss or a weight is not finite at step {self.state['step']}: {where}; "
+                f"try a smaller learning rate, such as --set learning_rate={self.settings.learning_rate / 3:.1g}"
             )
         if self.rank == 0:
             checkpoints.write(self.folder, Checkpoint(tensors, self.state))
 
     def resume(self) -> None:
-        """Go on from the folder's last checkpoint, if it has one. Raises ConvarithError for one of other settings."""
+        """Continue from the latest checkpoint, if there is one. Raises ConvarithError if its settings differ."""
         saved = checkpoints.read(self.folder)
         if saved is None:
             return
@@ -257,16 +247,16 @@ class _Trainer:
         other = [f"{name} was {before[name]!r}, now {now[name]!r}" for name in now if before[name] != now[name]]
         if other:
             raise ConvarithError(
-                f"{self.folder} was trained with other settings ({'; '.join(other)}): give another --out"
+                f"{self.folder} was trained with other settings ({'; '.join(other)}): choose another folder with --out"
             )
         tensors, self.state = saved.tensors, saved.state
         self.model.load_state_dict(_part(tensors, "model."))
         states = {}
         for number, (name, weight) in enumerate(self.weights.items()):
             moments = _part(tensors, f"optimiser.{name}.")
-            if not moments:  # a part of an MDSR whose scale was not drawn yet
+            if not moments:  # a part of an MDSR whose scale has not been drawn yet
                 continue
-            # As the weight lies in memory: the fused step walks through both alike.
+            # In the memory format of the weight, because the fused step walks through both in the same way.
             placed = {key: torch.empty_like(weight).copy_(moments[key]) for key in ("exp_avg", "exp_avg_sq")}
             states[number] = {"step": moments["step"], **placed}
         groups = self.optimiser.state_dict()["param_groups"]
@@ -275,35 +265,28 @@ class _Trainer:
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin so, by the rest of their names."""
+    """The tensors whose names start with the prefix, by the rest of their names."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-@torch.no_grad()
-def mean_squared_error(model: Autoencoder | Restorer, images: Tensor, size: int = 500) -> float:
-    """The mean over pixels and stored images of the squared error, images scaled to 0..1."""
-    parts = map(as_float, torch.split(images, size))
-    return float(torch.cat([model.squared_errors(part) for part in parts]).cpu().double().mean())
-
-
-def _on_many(objective: Objective, device: torch.device, world: int, compiled: bool) -> nn.Module:
-    """The objective as it is called: shared among processes, compiled where that was asked for."""
+def _on_many(objective: Objective, device: torch.device, world: int, compiled: bool) -> Callable[[Tensor], Tensor]:
+    """The objective as it is called: distributed over the processes, and compiled if requested."""
     engine: nn.Module = objective
     if world > 1:
         if not torch.distributed.is_initialized():
             torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
             atexit.register(torch.distributed.destroy_process_group)
         ids = [device.index] if device.type == "cuda" else None
-        # The processes of an MDSR draw scales of their own, each with layers that the others leave out.
+        # Each process of an MDSR draws its own scale and so uses layers that the other processes leave out.
         some = isinstance(objective.model, Restorer) and len(objective.model.scales) > 1
         engine = nn.parallel.DistributedDataParallel(engine, device_ids=ids, find_unused_parameters=some)
-    # CUDA graphs take the launches away that dominate such small layers.
-    return torch.compile(engine, mode="reduce-overhead" if device.type == "cuda" else None) if compiled else engine  # type: ignore[return-value]
+    # CUDA graphs avoid the cost of kernel launches, which dominates for such small layers.
+    return torch.compile(engine, mode="reduce-overhead" if device.type == "cuda" else None) if compiled else engine
 
 
 @contextmanager
 def _stop_requests() -> Iterator[list[int]]:
-    """A list that Ctrl-C and SIGTERM fill, so that a step is never cut in two; a second Ctrl-C stops at once."""
+    """A list that Ctrl-C and SIGTERM append to, so that no step is cut in two; a second Ctrl-C stops at once."""
     requests: list[int] = []
     if current_thread() is not main_thread():
         yield requests

@@ -1,4 +1,4 @@
-"""What a batch costs, in nats an image: the fit summed over pixels, and the code's own price."""
+"""Losses in nats per image: the misfit summed over pixels, and the penalties on the code."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convarith_gallery.autoencoders.datasets.load import as_float
-from convarith_gallery.autoencoders.models.autoencoder import Autoencoder
+from convarith_gallery.autoencoders.datasets.dataset import as_float
+from convarith_gallery.autoencoders.models.build import Model
 from convarith_gallery.autoencoders.models.restorers import Restorer
 from convarith_gallery.autoencoders.recipe import Settings
 
 PARTS = ("loss", "fit", "kl", "l1")
-"""What an Objective gives, in this order; kl and l1 before their weights."""
+"""The numbers that an Objective returns, in this order; kl and l1 are not yet multiplied by their weights."""
 
 
 def misfit(outputs: Tensor, images: Tensor, likelihood: str) -> Tensor:
-    """-log p(image | output) of each image, summed over its pixels, in nats: (N,).
+    """-log p(image | output) in nats for each image, summed over its pixels: (N,).
 
-    gaussian: half the squared error, that is unit variance without its constant; laplace: the absolute error;
-    bernoulli: cross-entropy from logits (Kingma and Welling, arXiv 1312.6114, appendix C); categorical: that of the
-    logits (N, classes, ...) of the classes (N, ...).
+    gaussian: half the squared error, which is unit variance without the constant; laplace: the absolute error;
+    bernoulli: the cross-entropy of logits (Kingma and Welling, arXiv 1312.6114, appendix C); categorical: the
+    cross-entropy of logits (N, classes, ...) with the classes (N, ...).
 
     >>> misfit(torch.zeros(1, 4), torch.ones(1, 4), "gaussian")
     tensor([2.])
@@ -37,7 +37,7 @@ def misfit(outputs: Tensor, images: Tensor, likelihood: str) -> Tensor:
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, variance) || N(0, 1)) of each row, summed over its numbers, in nats: (N,).
+    """KL(N(mean, variance) || N(0, 1)) in nats for each row, summed over its numbers: (N,).
 
     arXiv 1312.6114, appendix B.
 
@@ -48,14 +48,14 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def drawn(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """A sample of each row's distribution, through which gradients reach its parameters."""
+    """A sample from the distribution of each row; gradients flow to the mean and the log-variance."""
     return mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
 
 
 class Objective(nn.Module):
-    """The model with its loss: a batch of stored images in, the four numbers of PARTS out."""
+    """The model with its loss: maps a batch of stored images to the four numbers of PARTS."""
 
-    def __init__(self, model: Autoencoder | Restorer, settings: Settings) -> None:
+    def __init__(self, model: Model, settings: Settings) -> None:
         super().__init__()
         self.model = model
         self.likelihood = settings.likelihood
@@ -64,7 +64,7 @@ class Objective(nn.Module):
         self.binarise = settings.binarise
 
     def forward(self, batch: Tensor) -> Tensor:
-        """The means over the batch, (4,)."""
+        """The four numbers, averaged over the batch: (4,)."""
         images = as_float(batch)
         if isinstance(self.model, Restorer):
             scale = self.model.drawn_scale()
@@ -84,3 +84,10 @@ class Objective(nn.Module):
                 l1 = codes.float().abs().sum(1).mean()
         fit = misfit(self.model.outputs(codes).float(), images, self.likelihood).mean()
         return torch.stack((fit + self.beta * kl + self.l1 * l1, fit, kl, l1))
+
+
+@torch.no_grad()
+def mean_squared_error(model: Model, images: Tensor, size: int = 500) -> float:
+    """The mean squared error of stored images, which are converted by `as_float` first."""
+    parts = map(as_float, torch.split(images, size))
+    return float(torch.cat([model.squared_errors(part) for part in parts]).cpu().double().mean())

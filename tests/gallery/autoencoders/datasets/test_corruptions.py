@@ -1,10 +1,10 @@
-"""What is done to images.
+"""Corruptions of images.
 
-- On MNIST's test images the errors of doing nothing are the known ones of the lecture's corruptions.
-- Erasure and masks remove what they say; a blur is scikit-image's and scipy's; noise has its deviation.
-- A reduced picture is Pillow's.
-- The same seed gives the same batch, and where the batch lies, it stays.
-- What is no corruption, or no level of one, is refused.
+- On MNIST's test images, the errors of the identity are the known ones for the lecture's corruptions.
+- Erasure and masks remove their share; a blur is that of scipy; noise has its standard deviation.
+- A reduced picture is that of Pillow.
+- The same seed gives the same batch, and the batch stays on its device.
+- An unknown corruption, or a level out of range, is refused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ pytest.importorskip("torch", reason="corrupts tensors of torch, which is not ins
 import numpy as np
 import torch
 from convarith_gallery.autoencoders.datasets.corruptions import CORRUPTIONS, corrupted
-from convarith_gallery.autoencoders.datasets.load import as_float, load
+from convarith_gallery.autoencoders.datasets.dataset import as_float
+from convarith_gallery.autoencoders.datasets.load import load
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
@@ -37,7 +38,7 @@ def test_the_errors_of_doing_nothing(name: str, level: float, expected: float) -
     try:
         data = load("mnist", "mnist")
     except ConvarithError:
-        pytest.skip("MNIST is not here")
+        pytest.skip("MNIST was not found")
     images = as_float(data.test)
     error = float((corrupted(name, images, level, seeded()) - images).square().mean())
     assert error == pytest.approx(expected, rel=0.008)
@@ -101,12 +102,12 @@ def test_a_seed_decides_the_batch(name: str) -> None:
     ("name", "level", "message"),
     [
         ("blurr", 2, "unknown corruption 'blurr': did you mean 'blur'"),
-        ("erasure", 1.5, "the level of erasure is at least 0 and at most 1: got 1.5"),
-        ("blur", 0, "the level of blur is above 0: got 0"),
-        ("mask", 9, "a block of 9 x 9 does not fit into 8 x 8: give a smaller level"),
-        ("reduce", 0.5, "the level of reduce is at least 1: got 0.5"),
+        ("erasure", 1.5, "the level of erasure must be at least 0 and at most 1: got 1.5"),
+        ("blur", 0, "the level of blur must be above 0: got 0"),
+        ("mask", 9, "a mask of 9 x 9 does not fit into 8 x 8: give a smaller level"),
+        ("reduce", 0.5, "the level of reduce must be at least 1: got 0.5"),
     ],
 )
-def test_what_is_no_corruption_is_refused(name: str, level: float, message: str) -> None:
+def test_an_invalid_corruption_is_refused(name: str, level: float, message: str) -> None:
     with pytest.raises(ConvarithError, match=message):
         corrupted(name, torch.zeros(1, 1, 8, 8), level)

@@ -1,8 +1,8 @@
 """Natural pictures.
 
 - No picture is in two parts, and no training crop is part of a test picture.
-- Crops are parts of the pictures, turned or mirrored; the same seed gives the same.
-- Tiles lie side by side and fill the pictures as far as they go.
+- Crops are parts of the pictures, rotated or mirrored; the same seed gives the same crops.
+- Tiles form a grid that covers as much of each picture as possible.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def test_parts_share_no_picture() -> None:
 
 
 def occurs(patch: Tensor, picture: Tensor) -> bool:
-    """Is the patch, in one of eight ways, a part of the picture?"""
+    """Whether the patch, in one of its eight orientations, is a part of the picture."""
     side = patch.shape[-1]
     ways = [turned.rot90(turn, (1, 2)) for turn in range(4) for turned in (patch, patch.flip(2))]
     windows = np.lib.stride_tricks.sliding_window_view(picture[0].numpy(), (side, side))
@@ -81,7 +81,7 @@ def test_the_data_set_holds_validation_pictures_first() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 12, 24, 60, 119])
-def test_of_few_items_none_is_trained_on_that_is_chosen_by(count: int) -> None:
+def test_validation_items_are_never_trained_on(count: int) -> None:
     data = natural("natural-grey", count=120)
     validation, train = data.train[:10], data.train[10:]
     few = data.training(count, 1 / 12)
@@ -91,8 +91,8 @@ def test_of_few_items_none_is_trained_on_that_is_chosen_by(count: int) -> None:
     assert torch.equal(few[held_out:], train[: count - held_out])
 
 
-def test_what_is_not_there_is_refused() -> None:
+def test_unknown_parts_and_large_crops_are_refused() -> None:
     with pytest.raises(ConvarithError, match="split into train, validation, test, drawings: got 'tests'"):
         pictures("tests")
-    with pytest.raises(ConvarithError, match="crops are at most 512 pixels wide here: got 2000"):
+    with pytest.raises(ConvarithError, match="crops of these pictures are at most 512 pixels wide: got 2000"):
         pictures("train").crops(1, 2000)

@@ -1,9 +1,9 @@
-"""The models and their losses.
+"""Autoencoders and their losses.
 
-- The decoders of conv and deep are those the lectures print; parameters and work are the known numbers.
-- A mean and a deviation of the pixels change what the layers see and nothing else.
+- The decoders of conv and deep are those printed in the lectures; their parameters and FLOPs are the known numbers.
+- The mean and deviation of the pixels change what the layers see, and nothing else.
 - Losses are those of torch.distributions.
-- A user's own module is the encoder that is trained; what cannot be mirrored or doubled is refused.
+- A user's module can be the encoder; an encoder that cannot be mirrored or doubled is refused.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ pytest.importorskip("torch", reason="trains with torch, which is not installed")
 
 import torch
 from convarith_gallery.autoencoders.models.autoencoder import Autoencoder
+from convarith_gallery.autoencoders.models.build import build
 from convarith_gallery.autoencoders.recipe import Settings, changed, names, read_recipe
-from convarith_gallery.autoencoders.training.loop import build
 from convarith_gallery.autoencoders.training.losses import Objective, divergence, misfit
 from torch import nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
@@ -62,7 +62,7 @@ def test_every_recipe_builds_and_its_table_counts_its_weights(name: str) -> None
         items = torch.rand(2, *shape)
         assert model(items).shape == items.shape
         assert model.codes(items).shape == (2, settings.latent)
-        assert model.trace().params == sum(weight.numel() for weight in model.parameters())
+        assert model.trace().parameters == sum(weight.numel() for weight in model.parameters())
         loss, fit, _, _ = Objective(model, settings)(items)
         assert 0 < fit <= loss
 
@@ -79,7 +79,7 @@ def test_layers_see_standardised_pixels(corruption: str) -> None:
 
 def test_fits_are_minus_log_likelihoods() -> None:
     outputs, images = torch.randn(5, 1, 4, 4, dtype=torch.float64), torch.rand(5, 1, 4, 4, dtype=torch.float64).round()
-    constant = 8 * torch.log(torch.tensor(2 * torch.pi))  # of 16 pixels of unit variance
+    constant = 8 * torch.log(torch.tensor(2 * torch.pi))  # for 16 pixels of unit variance
     gaussian = -Normal(outputs, 1.0).log_prob(images).sum((1, 2, 3)) - constant
     torch.testing.assert_close(misfit(outputs, images, "gaussian"), gaussian)
     bernoulli = -Bernoulli(logits=outputs).log_prob(images).sum((1, 2, 3))
@@ -105,7 +105,7 @@ OWN = '''
 from torch import nn
 
 class Encoder(nn.Module):
-    """A branch, so that no chain of layers could stand for it."""
+    """A branch, so that this is not a chain of layers."""
 
     def __init__(self):
         super().__init__()
@@ -136,7 +136,7 @@ def test_a_users_module_is_the_encoder(own: str) -> None:
     assert type(model.encoder).__name__ == "Encoder"
     assert model.latent == 6
     assert model(torch.rand(2, *IMAGE)).shape == (2, *IMAGE)
-    assert model.trace().params == sum(weight.numel() for weight in model.parameters())
+    assert model.trace().parameters == sum(weight.numel() for weight in model.parameters())
 
 
 @pytest.mark.parametrize(
@@ -147,11 +147,11 @@ def test_a_users_module_is_the_encoder(own: str) -> None:
         ("missing", "has no .missing.: it has"),
     ],
 )
-def test_what_is_no_module_is_refused(own: str, name: str, message: str) -> None:
+def test_code_that_gives_no_module_is_refused(own: str, name: str, message: str) -> None:
     with pytest.raises(ConvarithError, match=message):
         Autoencoder(Settings(f"{own}:{name}"), IMAGE)
 
 
 def test_code_cannot_be_made_variational(own: str) -> None:
-    with pytest.raises(ConvarithError, match="a variational encoder is written as layers"):
+    with pytest.raises(ConvarithError, match=r"a variational encoder needs \{latent\} means and .*: write it as layers"):
         Autoencoder(Settings(f"{own}:Encoder", variational=True), IMAGE)

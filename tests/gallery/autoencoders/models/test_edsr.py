@@ -1,10 +1,10 @@
 """EDSR and MDSR.
 
-- They have the parameters of the papers, and convarith counts the same.
-- Shapes are those torch gives, at every scale.
-- MDSR at one scale is MDSR, on the same weights; a scale without a batch leaves the others' ends alone.
-- The mean of the pictures is not learnt: a network of zeros gives it back.
-- A network that was never trained is torch's linear interpolation, away from the border.
+- They have the numbers of parameters in the papers, and convarith counts the same.
+- Shapes are those of torch, at every scale.
+- The network for one scale of an MDSR shares its weights; training one scale leaves the tails of the others unchanged.
+- The mean of the pictures is not learnt: a network of zeros returns it.
+- An untrained network is torch's linear interpolation, except at the border.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def test_baselines_have_the_papers_parameters(scale: int, parameters: int) -> No
 
 def test_the_full_networks_have_the_papers_parameters() -> None:
     with torch.device("meta"):
-        assert count(Edsr(2, size=SIZES["full"])) == 40_729_603  # 43 M in the paper's table, for x4
+        assert count(Edsr(2, size=SIZES["full"])) == 40_729_603  # the paper's table has 43 M, for x4
         assert count(Edsr(4, size=SIZES["full"])) == pytest.approx(43e6, rel=0.01)
         assert count(Mdsr()) == pytest.approx(8e6, rel=0.01)
 
@@ -85,9 +85,9 @@ def test_the_beginning_is_linear_interpolation(scale: int, channels: int) -> Non
 
 
 def test_what_cannot_be_built_is_refused() -> None:
-    with pytest.raises(ca.ParameterError, match="EDSR enlarges by 2, 3, 4: got 5"):
+    with pytest.raises(ca.ParameterError, match="EDSR enlarges 2, 3, 4 times: got 5"):
         Edsr(5)
-    with pytest.raises(ca.ParameterError, match="pictures have 1 channel or 3: got 2"):
+    with pytest.raises(ca.ParameterError, match="pictures have 1 or 3 channels: got 2"):
         Mdsr(2)
-    with pytest.raises(ca.ParameterError, match="this MDSR enlarges by 2, 3: got 4"):
+    with pytest.raises(ca.ParameterError, match="this MDSR enlarges 2, 3 times: got 4"):
         Mdsr(scales=(2, 3)).at(4)

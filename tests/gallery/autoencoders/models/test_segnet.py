@@ -1,8 +1,8 @@
-"""A class for every pixel.
+"""SegNet, which classifies every pixel.
 
-- Every decoder gives the classes at the images' own size; convarith's table says the same and counts the weights.
-- With indices and without, the network has the same weights: what the pools found is all that differs.
-- Indices put a value back where it was found.
+- Every decoder gives the classes in the size of the images; convarith computes the same size and number of weights.
+- Networks with and without indices have the same weights: the indices are the only difference.
+- Unpooling with indices puts a value back where it was.
 """
 
 from __future__ import annotations
@@ -51,5 +51,5 @@ def test_indices_lead_back_to_the_place() -> None:
 def test_what_cannot_be_built_is_refused() -> None:
     with pytest.raises(ca.ParameterError, match="unknown decoder 'unpol': did you mean 'unpool'"):
         SegNet(decoder="unpol")
-    with pytest.raises(ca.ParameterError, match=r"at least 1: got \(1, 0, 16, 2\)"):
+    with pytest.raises(ca.ParameterError, match=r"must be at least 1: got \(1, 0, 16, 2\)"):
         SegNet(classes=0)

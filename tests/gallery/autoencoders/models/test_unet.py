@@ -1,9 +1,9 @@
 """The U-Net of noise2noise.
 
-- It has exactly the parameters of the paper, and convarith counts the same.
+- It has exactly the number of parameters in the paper, and convarith counts the same.
 - Its layers and shapes are those of the paper's table.
-- Before training it gives back what it is given.
-- Sizes come back exactly for multiples of 32, as convarith says and torch shows.
+- Before training, it returns its input.
+- It keeps the sizes that are multiples of 32, according to convarith and to torch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from convarith_gallery.autoencoders.models.unet import UNet
 
 import convarith as ca
 
-TABLE = {  # name: (channels after the layer, 1 / size), arXiv 1803.04189, table 2
+TABLE = {  # name: (channels after the layer, factor of reduction), arXiv 1803.04189, table 2
     "enc_conv0": (48, 1), "enc_conv1": (48, 1), "enc_conv2": (48, 2), "enc_conv3": (48, 4), "enc_conv4": (48, 8),
     "enc_conv5": (48, 16), "enc_conv6": (48, 32), "dec_conv5a": (96, 16), "dec_conv5b": (96, 16),
     "dec_conv4a": (96, 8), "dec_conv4b": (96, 8), "dec_conv3a": (96, 4), "dec_conv3b": (96, 4),
@@ -67,5 +67,5 @@ def test_sizes_that_come_back() -> None:
 
 
 def test_what_cannot_be_built_is_refused() -> None:
-    with pytest.raises(ca.ParameterError, match="1 feature and 1 pool or more"):
+    with pytest.raises(ca.ParameterError, match=r"channels, width and depth must be at least 1: got \(3, 48, 0\)"):
         UNet(3, depth=0)

@@ -1,10 +1,10 @@
 """convarith restore: a trained restorer on a user's picture.
 
-- 16-bit files in colour are read as they were written, whatever filters the writer chose, and Pillow reads ours.
-- Pictures of every kind keep their size, bits, transparency and type; a network that changes nothing changes nothing.
-- A grey network works on each colour; a network of colours on grey ones.
-- The command restores with a model that `convarith train` left, enlarges, prints its document, writes whole files.
-- Bad pictures, wrong models, sizes that do not fit, endings that would lose something: one line, and no file.
+- 16-bit colour files are read as they were written, whatever filters they use, and Pillow reads ours.
+- Pictures of every kind keep their size, bits and transparency; an identity network leaves them unchanged.
+- A network for grey is applied to each colour; a network for colours also works on grey pictures.
+- The command restores and enlarges with a model of `convarith train`, prints its document, and writes complete files.
+- Bad pictures, wrong models, unsuitable sizes and endings that would lose data give a one-line error and no file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ pytest.importorskip("torch", reason="restores with torch, which is not installed
 
 import torch
 from convarith_gallery.autoencoders.restore import png16
-from convarith_gallery.autoencoders.restore.restoring import Picture, read_picture, restore, write_picture
+from convarith_gallery.autoencoders.restore.picture_files import Picture, read_picture, write_picture
+from convarith_gallery.autoencoders.restore.restoring import restore
 from convarith_gallery.autoencoders.restore.tiling import Tiling
 from torch import nn
 
@@ -45,7 +46,7 @@ def picture_of(kind: str, height: int = 37, width: int = 53) -> Image.Image:
 
 
 def filtered(pixels: np.ndarray, filters: list[int]) -> bytes:
-    """A 16-bit PNG whose rows have these filters, row by row as the specification says it."""
+    """A 16-bit PNG whose rows use these filters, written as in the specification."""
     height, width, channels = pixels.shape
     size = 2 * channels
     raw = pixels.astype(">u2").tobytes()
@@ -177,25 +178,25 @@ def refused(*arguments: object) -> str:
     return assert_refused(run_here("restore", *map(str, arguments)))
 
 
-def test_wrong_models_are_one_line(runs: Path, tmp_path: Path) -> None:
+def test_wrong_models_give_a_one_line_error(runs: Path, tmp_path: Path) -> None:
     picture = tmp_path / "in.png"
     picture_of("L").save(picture)
     out = tmp_path / "out.png"
     for model, message in (
         (runs / "no", "there is no "), (runs, "there is no model.safetensors in "), (tmp_path, "there is no model.safetensors in "),
-        (runs / "enlarge", "has 2 models: choose "), (picture, "is no model of `convarith train`"),
+        (runs / "enlarge", "has 2 models: choose "), (picture, "is not a model of `convarith train`"),
         (runs / "plain", "was not trained to restore pictures: train "),
-        (runs / "fixed", "gives 1 times the size back for 28x28, not for 37x53"),
+        (runs / "fixed", "the network keeps the size for 28x28, but not for 37x53"),
     ):  # fmt: skip
         assert message in refused(model, picture, "-o", out)
-    assert "enlarges by 3: got --scale 4" in refused(runs / "enlarge/level=3.0", picture, "-o", out, "--scale", 4)
+    assert "enlarges 3 times: got --scale 4" in refused(runs / "enlarge/level=3.0", picture, "-o", out, "--scale", 4)
     damaged = tmp_path / "model.safetensors"
     damaged.write_bytes((runs / "plain/model/model.safetensors").read_bytes()[:-9])
     assert "is damaged" in refused(damaged, picture, "-o", out)
     assert not out.exists()
 
 
-def test_bad_pictures_are_one_line(runs: Path, tmp_path: Path) -> None:
+def test_bad_pictures_give_a_one_line_error(runs: Path, tmp_path: Path) -> None:
     model, out = runs / "denoise", tmp_path / "out.png"
     good, text, short, moving, deep = (tmp_path / name for name in ("a.png", "b.png", "c.png", "d.gif", "e.png"))
     picture_of("RGBA").save(good)
@@ -204,13 +205,13 @@ def test_bad_pictures_are_one_line(runs: Path, tmp_path: Path) -> None:
     picture_of("P").save(moving, save_all=True, append_images=[picture_of("P")])
     deep.write_bytes(png16.encode(np.zeros((4, 4, 3), np.uint16)))
     for picture, message in (
-        (tmp_path / "no.png", "cannot read "), (text, "is no picture that can be read: give a PNG"),
-        (short, "is damaged: "), (moving, "has 2 frames: give a picture of one"),
+        (tmp_path / "no.png", "cannot read "), (text, "is not a picture in a known format: give a PNG"),
+        (short, "is damaged: "), (moving, "has 2 frames: give a picture with a single frame"),
     ):  # fmt: skip
         assert message in refused(model, picture, "-o", out)
-    assert "would lose the picture's transparency: write a .png" in refused(model, good, "-o", tmp_path / "a.jpg")
-    assert "ends in none of .png" in refused(model, good, "-o", tmp_path / "a.xyz")
-    assert "would lose the picture's 16 bits: write a .png" in refused(model, deep, "-o", tmp_path / "a.tif")
+    assert "cannot hold the picture's transparency: write a .png" in refused(model, good, "-o", tmp_path / "a.jpg")
+    assert "has an unknown ending: choose one of .png" in refused(model, good, "-o", tmp_path / "a.xyz")
+    assert "cannot hold the picture's 16 bits: write a .png" in refused(model, deep, "-o", tmp_path / "a.tif")
     (tmp_path / "cut.png").write_bytes(deep.read_bytes()[:-13])
     assert "it is damaged" in refused(model, tmp_path / "cut.png", "-o", out)
     assert "cannot write" in refused(model, good, "-o", tmp_path / "no/out.png")

@@ -1,10 +1,10 @@
 """Networks applied piece by piece.
 
-- Pieces put together are what the network makes of the whole picture, at any size and for factors 1 to 4.
-- The inputs a piece of outputs depends on (by autograd) lie within the reach that the trace gives.
-- Pieces cover every output once, and read no more than they were asked to where the overlap allows it.
-- What sees the whole picture is one piece; what gives no whole multiple back is refused.
-- A picture of 4000 x 3000 is never in memory as numbers of its own.
+- The pieces together are the output for the whole picture, at any size and for scales 1 to 4.
+- The inputs that a piece depends on, according to autograd, are within the reach computed from the trace.
+- Every output belongs to exactly one piece, and pieces are as small as requested if the overlap allows it.
+- A network that sees the whole picture gets one piece; a network whose output is not a multiple is refused.
+- A picture of 4000 x 3000 is never in memory as a whole.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ NETWORKS = {
 
 
 def drawn(name: str) -> nn.Module:
-    """A network with weights drawn at random, also where it would begin with others."""
+    """A network with random weights, even if it normally starts with others."""
     module = NETWORKS[name]()
     for part in module.modules():
         if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)):
@@ -56,7 +56,7 @@ def _one_thread() -> None:
 
 
 def whole(module: nn.Module, tiling: Tiling, picture: Tensor) -> Tensor:
-    """The picture reflected to a legal size, through the network at once, and cut."""
+    """The output for the whole picture, which is reflected to a legal size; the result is cropped."""
     height, width = picture.shape[1:]
     tall, wide = tiling.legal_size((height, width))
     with torch.no_grad():
@@ -80,7 +80,7 @@ def test_pieces_are_the_whole(name: str, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_output_depends_on_more_than_the_reach(name: str) -> None:
     module = drawn(name)
-    for part in module.modules():  # a ReLU or a maximum would hide what is seen
+    for part in module.modules():  # a ReLU would hide some of the dependencies
         if isinstance(part, (nn.Sequential, nn.ModuleList)):
             for key, layer in part.named_children():
                 if isinstance(layer, (nn.ReLU, nn.LeakyReLU)):
@@ -123,15 +123,15 @@ def test_a_network_that_sees_everything_is_one_piece() -> None:
         torch.testing.assert_close(restored(module, picture, side=32), module(picture[None])[0])
 
 
-def test_what_is_no_restorer_is_refused() -> None:
-    with pytest.raises(ShapeError, match=r"64x64 becomes 31x31: a restorer gives the same size back"):
+def test_a_network_that_is_not_a_restorer_is_refused() -> None:
+    with pytest.raises(ShapeError, match=r"turns 64x64 into 31x31: a restorer must give the same size"):
         Tiling(nn.Conv2d(1, 1, 3, stride=2))
 
 
-def test_a_size_the_network_has_not_is_refused() -> None:
+def test_a_size_that_the_network_does_not_accept_is_refused() -> None:
     tiling = Tiling(nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.Unflatten(1, (1, 8, 8))), (1, 8, 8))
     assert tiling.legal_size((8, 8)) == (8, 8)
-    with pytest.raises(ShapeError, match="gives 1 times the size back for 8x8, not for 9x8"):
+    with pytest.raises(ShapeError, match="the network keeps the size for 8x8, but not for 9x8: crop the picture"):
         tiling.legal_size((9, 8))
 
 

@@ -1,8 +1,8 @@
 """Checkpoints.
 
-- What is written comes back, tensors bit for bit, state as it was.
-- A byte changed or lost anywhere in a file is noticed, and the one before it is whole.
-- Where a file cannot be written whole, what stood there stays.
+- Tensors are read as they were written, bit for bit, and so is the state.
+- A byte that is changed or lost anywhere in a file is detected, and the previous checkpoint is intact.
+- If a file cannot be written completely, the old file stays.
 """
 
 from __future__ import annotations
@@ -74,13 +74,13 @@ def test_every_damage_is_noticed(tmp_path: Path) -> None:
             assert_same(found, checkpoint(2))
     assert len(messages) >= 70
     for message in messages:
-        assert re.search(rf"is damaged: .*: remove it and --resume goes on from {BEFORE}$", message)
+        assert re.search(rf"is damaged: .*: delete it to --resume from {BEFORE}$", message)
     (tmp_path / LAST).unlink()
     assert_same(read(tmp_path), checkpoint(1))
 
 
 def test_no_room_leaves_what_was_there(tmp_path: Path) -> None:
-    """A process that may write files of 1,000 bytes only."""
+    """A process that may only write files of up to 1,000 bytes."""
     write(tmp_path, checkpoint(1))
     program = (
         "import resource, sys, torch\nfrom pathlib import Path\n"

@@ -1,11 +1,11 @@
 """The training loop.
 
 - It is the plain loop in torch: the same batches give the same weights.
-- A run that was stopped anywhere, by an exception, by kill -9 or by Ctrl-C, and resumed, ends with the weights, the
-  optimiser's state and the history of the run that never stopped, bit for bit.
-- Two processes that share every batch end where one does.
-- A loss that is no number stops the run, and the last good checkpoint stays.
-- Computing in bf16 ends near computing in fp32.
+- A training that is interrupted anywhere, by an exception, kill -9 or Ctrl-C, and then resumed, ends with the weights,
+  optimiser state and history of one that was never interrupted, bit for bit.
+- Two processes that share every batch give the same result as one.
+- A loss that is not finite stops the training, and the last good checkpoint stays.
+- The result in bf16 is near the one in fp32.
 """
 
 from __future__ import annotations
@@ -25,17 +25,13 @@ from support.tiny_trainings import TINY, train_tiny
 pytest.importorskip("torch", reason="trains with torch, which is not installed")
 
 import torch
-from convarith_gallery.autoencoders.datasets.load import as_float, digits
-from convarith_gallery.autoencoders.recipe import Settings
-from convarith_gallery.autoencoders.training.loop import (
-    Diverged,
-    Interrupted,
-    Progress,
-    build,
-    checkpoints,
-    learning_rate,
-    number_from,
-)
+from convarith_gallery.autoencoders.datasets.dataset import as_float
+from convarith_gallery.autoencoders.datasets.digits import digits
+from convarith_gallery.autoencoders.models.build import build
+from convarith_gallery.autoencoders.recipe import Settings, changed
+from convarith_gallery.autoencoders.seeds import seed_from
+from convarith_gallery.autoencoders.training import checkpoints
+from convarith_gallery.autoencoders.training.loop import Diverged, Interrupted, Progress, learning_rate
 
 from convarith.errors import ConvarithError
 
@@ -43,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("torch")
 
 
 def contents(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A folder's last checkpoint, without what is measured by the clock."""
+    """The latest checkpoint in a folder, without the measured time."""
     saved = checkpoints.read(folder)
     assert saved is not None
     return saved.tensors, {key: value for key, value in saved.state.items() if key != "seconds"}
@@ -58,7 +54,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run that never stopped."""
+    """A training that was never interrupted."""
     folder = tmp_path_factory.mktemp("whole")
     train_tiny(folder)
     return folder
@@ -67,13 +63,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_is_the_plain_loop(tmp_path: Path) -> None:
     changes = {"variational": False, "dropout": 0.0, "validation": 0.0, "epochs": 2}
     trained = train_tiny(tmp_path, **changes)
-    settings = Settings(**(TINY | changes))  # type: ignore[arg-type]
+    settings = changed(Settings("Identity()"), TINY | changes)
     images = as_float(digits().train[: settings.images])
     model = build(settings, (1, 28, 28))
     optimiser = torch.optim.Adam(model.parameters())
     steps = 2 * len(images) // 32
     for epoch in range(2):
-        generator = torch.Generator().manual_seed(number_from(0, "order", epoch))
+        generator = torch.Generator().manual_seed(seed_from(0, "order", epoch))
         for at, index in enumerate(torch.randperm(len(images), generator=generator).split(32)):
             optimiser.param_groups[0]["lr"] = learning_rate(settings, epoch * steps // 2 + at, steps)
             loss = 0.5 * (model(images[index]) - images[index]).pow(2).sum() / 32
@@ -85,7 +81,7 @@ def test_it_is_the_plain_loop(tmp_path: Path) -> None:
 
 
 class Stop(Exception):
-    """A run ends here."""
+    """Interrupts a training."""
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -123,7 +119,7 @@ def test_killed_and_resumed_it_is_the_same_run(tmp_path: Path, whole: Path) -> N
 
 
 def newest(folder: Path) -> float:
-    """When the last checkpoint was written, 0 before the first."""
+    """The time at which the latest checkpoint was written, 0 if there is none."""
     try:
         return (folder / checkpoints.LAST).stat().st_mtime
     except FileNotFoundError:
@@ -153,15 +149,13 @@ def test_another_seed_is_another_run(tmp_path: Path, whole: Path) -> None:
 
 def test_other_settings_are_not_resumed(tmp_path: Path, whole: Path) -> None:
     with pytest.raises(
-        ConvarithError, match=r"trained with other settings \(batch was 32, now 16\): give another --out"
+        ConvarithError, match=r"trained with other settings \(batch was 32, now 16\): choose another folder with --out"
     ):
         train_tiny(whole, resume=True, batch=16)
 
 
 def test_no_number_stops_the_run(tmp_path: Path) -> None:
-    with pytest.raises(
-        Diverged, match=r"not a number by step \d+: the checkpoint of step (\d+) in .* is good; .*--set"
-    ):
+    with pytest.raises(Diverged, match=r"not finite at step \d+: the checkpoint of step (\d+) in .* is good; .*--set"):
         train_tiny(tmp_path, learning_rate=1e18, schedule="constant", warmup=0.9, variational=False)
     tensors, state = contents(tmp_path)
     assert state["step"] >= 1
@@ -170,7 +164,9 @@ def test_no_number_stops_the_run(tmp_path: Path) -> None:
 
 def test_a_batch_that_does_not_split_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "3")
-    with pytest.raises(ConvarithError, match=r"a batch of 32 does not split among 3 processes: .* --set batch=N"):
+    with pytest.raises(
+        ConvarithError, match=r"a batch of 32 cannot be split evenly among 3 processes: .* --set batch=N"
+    ):
         train_tiny(tmp_path)
 
 
@@ -184,7 +180,7 @@ def test_bf16_ends_near_fp32(tmp_path: Path) -> None:
 
 
 def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
-    """torchrun with gloo. The parts' gradients are summed in another order: equal up to rounding."""
+    """torchrun with gloo. The gradients are summed in another order, so the weights are equal up to rounding."""
     train_tiny(tmp_path / "one", variational=False, dropout=0.0, seconds=60)
     program = (
         "import sys; from pathlib import Path; from support.tiny_trainings import train_tiny; "
@@ -193,7 +189,8 @@ def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
     script = tmp_path / "two.py"
     script.write_text(program, encoding="utf-8")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
+    paths = [str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*command, str(script), str(tmp_path / "two")], env=environment, capture_output=True, text=True, timeout=120,
         check=False,

@@ -1,11 +1,11 @@
-"""Data made from digits and shapes.
+"""Data sets made from digits and shapes, and generated sounds.
 
-- The digits are there: before a black background where they were, turned ones as scipy turns them.
-- Rectangles are tall or wide as labelled; convex regions hold the middle of any two of their pixels, others do not,
-  and both are as white in the mean, as the source says of its own.
-- A seed decides everything; the backgrounds of training and test come from different pictures.
-- A class a pixel is the digit's where its stroke is.
-- Sounds are as loud and as long as asked for.
+- The digits are recognisable: unchanged on a black background, and rotated ones keep their centre and their ink.
+- Rectangles are tall or wide as labelled. Convex regions contain the midpoints of all their pixels, others do not, and
+  both classes have the same mean brightness, as in the original data.
+- The seed determines everything; the backgrounds of training and test images come from different pictures.
+- The class of a pixel is that of the digit whose stroke covers it.
+- Sounds have the requested loudness and length.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ pytest.importorskip("torch", reason="makes tensors of torch, which is not instal
 pytest.importorskip("skimage", reason="backgrounds come with scikit-image, which is not installed")
 
 import torch
-from convarith_gallery.autoencoders.datasets.load import as_float, digits
+from convarith_gallery.autoencoders.datasets.dataset import as_float
+from convarith_gallery.autoencoders.datasets.digits import digits
+from convarith_gallery.autoencoders.datasets.mnist_variants import VARIANTS, segmentation, variant
 from convarith_gallery.autoencoders.datasets.speech import speech
-from convarith_gallery.autoencoders.datasets.variants import VARIANTS, segmentation, variant
 from torch import Tensor
 
 from convarith.errors import ConvarithError
@@ -68,7 +69,7 @@ def test_rectangles_are_tall_or_wide() -> None:
 
 
 def middles_outside(region: Tensor) -> bool:
-    """Is the middle of some two pixels, where it is a pixel, outside?"""
+    """Whether two pixels of the region have their midpoint at a pixel outside of it."""
     pixels = region.nonzero()
     sums = pixels[:, None] + pixels[None]
     middle = sums[(sums % 2 == 0).all(2)] // 2

@@ -1,9 +1,9 @@
-"""Harder data made from digits and shapes: the variants of Larochelle et al., and pictures with a class a pixel.
+"""Harder data sets made from digits and shapes: the variants of Larochelle et al., and digits with a class per pixel.
 
-The definitions are those of Larochelle et al., "An empirical evaluation of deep architectures on problems with many
-factors of variation", ICML 2007, and of the pages of its data, which Vincent et al., JMLR 2010, table 3, measure on;
-they have 50,000 test images. Backgrounds are cut from the pictures that scikit-image ships, those of the test set from
-others than those of the training set.
+The definitions are from Larochelle et al., "An empirical evaluation of deep architectures on problems with many
+factors of variation", ICML 2007, and from the web page of its data, which Vincent et al., JMLR 2010, use in table 3.
+The original test sets have 50,000 images. Backgrounds are cut from the pictures that scikit-image ships; the test set
+and the training set use different pictures.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from torch.nn import functional
 
 from convarith.errors import ConvarithError
 from convarith.sizes.normalise import nearest
-from convarith_gallery.autoencoders.datasets.load import Dataset, as_float
+from convarith_gallery.autoencoders.datasets.dataset import Dataset, as_float
 from convarith_gallery.autoencoders.datasets.natural import pictures
 
 SIDE = 28
 SCENE = 32
-"""Of a picture whose pixels are classified: 5 halvings."""
+"""The side of a picture whose pixels are classified; it can be halved 5 times."""
 FLAT = 0.1
-"""A background patch whose standard deviation is below this shows nothing and is not used."""
+"""Background patches with a smaller standard deviation than this show nothing and are not used."""
 
 
 def variant(name: str, digits: Dataset, train: int | None = None, test: int = 10_000, seed: int = 0) -> Dataset:
-    """A variant by its name in VARIANTS: so many training and test images of 28x28, and their classes.
+    """The variant with this name in VARIANTS: images of 28x28 and their classes.
 
-    The digits are drawn from a data set of digits; rect, rect-img and convex have two classes and need none. There
-    are as many training images as in the source unless given.
+    The digits are taken from a data set of digits; rect, rect-img and convex have two classes and use no digits. The
+    default number of training images is that of the original data.
 
     Raises ConvarithError for an unknown name.
 
-    >>> from convarith_gallery.autoencoders.datasets.load import digits
+    >>> from convarith_gallery.autoencoders.datasets.digits import digits
     >>> data = variant("bg-rand", digits(), train=20, test=10)
     >>> data.name, data.train.shape, data.test_labels.shape
     ('bg-rand', torch.Size([20, 1, 28, 28]), torch.Size([10]))
@@ -49,17 +49,18 @@ def variant(name: str, digits: Dataset, train: int | None = None, test: int = 10
     ):  # fmt: skip
         generator = Generator().manual_seed(2 * seed + (part == "test"))
         made += VARIANTS[name](Draw(part, count, generator, images, labels))
-    source = f"{name}: {train:,} training and {test:,} test images of 28x28, made from {digits.name} and a seed, {seed}"
+    source = f"{name}: {train:,} training and {test:,} test images of 28x28, made from {digits.name} with seed {seed}"
     train_images, train_labels, test_images, test_labels = map(_stored, made)
     return Dataset(name, source, train_images, train_labels, test_images, test_labels)
 
 
 def segmentation(digits: Dataset, train: int = 12_000, test: int = 2_000, seed: int = 0) -> Dataset:
-    """Digits on pictures, and what every pixel belongs to.
+    """Digits on pictures, with the class of every pixel.
 
-    Items are (2, 32, 32) uint8: the picture, and the class of each pixel, 0 for the background and 1 + the digit.
+    Items are (2, 32, 32) of type uint8: the picture, and the class of each pixel, which is 0 for the background and 1 +
+    the digit for its strokes.
 
-    >>> from convarith_gallery.autoencoders.datasets.load import digits
+    >>> from convarith_gallery.autoencoders.datasets.digits import digits
     >>> segmentation(digits(), train=5, test=5).train[:, 1].amax()
     tensor(9, dtype=torch.uint8)
     """
@@ -74,17 +75,19 @@ def segmentation(digits: Dataset, train: int = 12_000, test: int = 2_000, seed: 
         mask = torch.where(strokes > 0.5, 1 + classes[:, None, None, None], 0).byte()
         made += [torch.cat((picture, mask), dim=1), classes]
     source = (
-        f"segment: {train:,} training and {test:,} test digits of {digits.name} on pictures, a class for each pixel"
+        f"segment: {train:,} training and {test:,} test digits of {digits.name} on pictures, with a class per pixel"
     )
     train_images, train_labels, test_images, test_labels = made
     return Dataset("segment", source, train_images, train_labels, test_images, test_labels)
 
 
 class Draw:
-    """What one part of a data set is drawn from.
+    """The source of random digits, numbers and backgrounds for one part of a data set.
 
     Attributes:
-        part: 'train' or 'test'; count: how many images; generator: where chance comes from.
+        part: 'train' or 'test'.
+        count: the number of images.
+        generator: the source of random numbers.
     """
 
     def __init__(self, part: str, count: int, generator: Generator, images: Tensor, labels: Tensor) -> None:
@@ -92,18 +95,18 @@ class Draw:
         self._images, self._labels = images, labels
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
-        """Numbers between two bounds: (count, *shape), (count, 1, 1, 1) without a shape."""
+        """Random numbers between two bounds: (count, *shape), or (count, 1, 1, 1) without a shape."""
         drawn = torch.rand(self.count, *(shape or (1, 1, 1)), generator=self.generator)
         return low + (high - low) * drawn
 
     def digits(self) -> tuple[Tensor, Tensor]:
-        """Digits in 0..1, each at most once while there are enough, and their classes."""
+        """Digits from 0 to 1 and their classes; a digit is repeated only if there are not enough."""
         order = torch.randperm(len(self._images), generator=self.generator)
         chosen = order.repeat(-(-self.count // len(order)))[: self.count]
         return as_float(self._images[chosen].cpu()), self._labels[chosen].cpu()
 
     def patches(self, side: int = SIDE) -> Tensor:
-        """Square patches of natural pictures that show something, in 0..1."""
+        """Square patches of natural pictures from 0 to 1, without those that show nothing."""
         shown: list[Tensor] = []
         source = pictures(self.part, colour=False)
         while sum(map(len, shown)) < self.count:
@@ -119,7 +122,7 @@ def basic(draw: Draw) -> tuple[Tensor, Tensor]:
 
 
 def rotated(draw: Draw) -> tuple[Tensor, Tensor]:
-    """Digits turned by any angle."""
+    """Digits rotated by a random angle."""
     images, labels = draw.digits()
     angle = draw.uniform(0, 2 * math.pi).flatten()
     turn = torch.stack((angle.cos(), -angle.sin(), angle.sin(), angle.cos()), dim=1).reshape(-1, 2, 2)
@@ -128,39 +131,39 @@ def rotated(draw: Draw) -> tuple[Tensor, Tensor]:
 
 
 def on_noise(draw: Draw) -> tuple[Tensor, Tensor]:
-    """Digits before noise: every pixel between black and white."""
+    """Digits on a background of noise: every pixel is uniformly distributed between black and white."""
     images, labels = draw.digits()
     return _over(images, draw.uniform(0, 1, 1, SIDE, SIDE)), labels
 
 
 def on_pictures(draw: Draw) -> tuple[Tensor, Tensor]:
-    """Digits before patches of pictures."""
+    """Digits on patches of pictures."""
     images, labels = draw.digits()
     return _over(images, draw.patches()), labels
 
 
 def rotated_on_pictures(draw: Draw) -> tuple[Tensor, Tensor]:
-    """Turned digits before patches of pictures."""
+    """Rotated digits on patches of pictures."""
     images, labels = rotated(draw)
     return _over(images, draw.patches()), labels
 
 
 def rectangles(draw: Draw) -> tuple[Tensor, Tensor]:
-    """Outlines of rectangles: 0 for wide, 1 for tall ones; the sides differ by 3 or more."""
+    """Outlines of rectangles, 0 for wide and 1 for tall ones; the sides differ by 3 or more."""
     inside, edge, labels = _rectangles(draw, smallest=4, difference=3)
     return (inside & edge).float(), labels
 
 
 def rectangles_on_pictures(draw: Draw) -> tuple[Tensor, Tensor]:
-    """Rectangles of one picture before another; sides of 10 or more, which differ by 5 or more."""
+    """Rectangles from one picture on another; the sides are 10 or more and differ by 5 or more."""
     inside, _, labels = _rectangles(draw, smallest=10, difference=5)
     return torch.where(inside, draw.patches(), draw.patches()), labels
 
 
 def convex(draw: Draw) -> tuple[Tensor, Tensor]:
-    """White regions: 1 for convex ones of 19 pixels or more, 0 for 2 to 4 of 10 or more whose union is not convex.
+    """White regions: 1 for convex regions of 19 or more pixels, 0 for non-convex unions of 2 to 4 of 10 or more.
 
-    The numbers of half-planes are such that both classes are as white in the mean.
+    The numbers of half-planes are chosen so that both classes have the same mean brightness.
     """
     labels = torch.randint(2, (draw.count,), generator=draw.generator)
     images = torch.zeros(draw.count, SIDE, SIDE, dtype=torch.bool)
@@ -184,26 +187,26 @@ VARIANTS: dict[str, Callable[[Draw], tuple[Tensor, Tensor]]] = {
     "rect-img": rectangles_on_pictures,
     "convex": convex,
 }
-"""By the names of Vincent et al., table 3."""
+"""The names are those of Vincent et al., table 3."""
 TRAINING = {"rect": 1_200, "convex": 8_000}
-"""Images to train and validate on, of the variants that have not 12,000."""
+"""The number of training and validation images, for the variants with other than 12,000."""
 
 NAMES = (*VARIANTS, "segment")
 
 
 def made(name: str, digits: Dataset) -> Dataset:
-    """A variant, or the pictures with a class a pixel, by its name in NAMES; made from other digits it says so."""
+    """The data set with this name in NAMES; unless it is made from MNIST, its name also contains that of the digits."""
     data = segmentation(digits) if name == "segment" else variant(name, digits)
     return data if digits.name == "mnist" else data._replace(name=f"{name}-{digits.name}")
 
 
 def _over(strokes: Tensor, background: Tensor) -> Tensor:
-    """White strokes before a background, both in 0..1."""
+    """White strokes on a background, both from 0 to 1."""
     return strokes + (1 - strokes) * background
 
 
 def _rectangles(draw: Draw, smallest: int, difference: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Which pixels are inside (N, 1, 28, 28), which of those on the edge, and which rectangles are tall."""
+    """Masks (N, 1, 28, 28) of the inside and the edge of random rectangles, and which rectangles are tall."""
     shortest = draw.uniform(smallest, SIDE - difference - 1, 1).floor()
     longest = torch.lerp(shortest + difference, torch.full_like(shortest, SIDE - 1), draw.uniform(0, 1, 1)).floor()
     tall = torch.rand(draw.count, 1, generator=draw.generator) < 0.5
@@ -219,10 +222,10 @@ def _rectangles(draw: Draw, smallest: int, difference: int) -> tuple[Tensor, Ten
 
 
 def _convex_regions(count: int, chance: float, least: int, generator: Generator) -> Tensor:
-    """Intersections of half-planes, each through a place of the image in a direction: (count, 28, 28) booleans.
+    """Intersections of half-planes, each through a random point in a random direction: (count, 28, 28) booleans.
 
-    Their number follows the geometric distribution of `chance`, from 0; regions of fewer than `least` pixels are
-    drawn anew.
+    The number of half-planes has the geometric distribution of `chance`, starting from 0. Regions of fewer than
+    `least` pixels are replaced.
     """
     axis = torch.arange(SIDE)
     found = [torch.empty(0, SIDE, SIDE, dtype=torch.bool)]
@@ -241,7 +244,7 @@ def _convex_regions(count: int, chance: float, least: int, generator: Generator)
 
 
 def _is_dented(regions: Tensor) -> Tensor:
-    """Is the middle of any two pixels of a region (N, 28, 28) a pixel outside of it?
+    """Whether each region (N, 28, 28) is not convex: two of its pixels have their midpoint at a pixel outside of it.
 
     >>> _is_dented(torch.tensor([[[1, 1, 1]], [[1, 0, 1]]]) > 0)
     tensor([False,  True])
@@ -249,7 +252,7 @@ def _is_dented(regions: Tensor) -> Tensor:
     height, width = regions.shape[1:]
     size = (2 * height - 1, 2 * width - 1)
     spectrum = torch.fft.rfft2(regions.float(), s=size)
-    pairs = torch.fft.irfft2(spectrum.square(), s=size)[:, ::2, ::2]  # at m: how many pairs have their middle there
+    pairs = torch.fft.irfft2(spectrum.square(), s=size)[:, ::2, ::2]  # the number of pairs with midpoint m
     dented: Tensor = ((pairs > 0.5) & ~regions).flatten(1).any(1)
     return dented
 

@@ -1,4 +1,4 @@
-"""The files of a run: whole or not at all, in a folder that is made, the one before kept where that is asked for."""
+"""Writing the files of a training: completely or not at all, in a new folder if needed, with a copy of the last one."""
 
 import os
 from pathlib import Path
@@ -8,9 +8,9 @@ from convarith_gallery.atomic_file import whole_file
 
 
 def write_whole(path: Path, content: bytes | str, keep: Path | None = None) -> None:
-    """Write a file that appears whole; what stood there before moves to `keep`, if that is given.
+    """Write a file completely or not at all; an existing file is moved to `keep`, if that is given.
 
-    Raises ConvarithError where that cannot be; the file that stood there is then as it was.
+    Raises ConvarithError if that is not possible; an existing file is then unchanged.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -22,7 +22,7 @@ def write_whole(path: Path, content: bytes | str, keep: Path | None = None) -> N
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConvarithError(f"cannot make the folder {path.parent}: {error.strerror}") from None
+        raise ConvarithError(f"cannot create the folder {path.parent}: {error.strerror}") from None
     with whole_file(str(path)) as beside:
         with open(beside, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
