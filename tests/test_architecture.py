@@ -19,6 +19,8 @@ import pytest
 
 import convarith as ca
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"convarith": ROOT, "convarith_gallery": ROOT / "gallery", "convarith_cli": ROOT / "cli"}
 LINT = "import sys; from importlinter.cli import lint_imports_command as main; sys.exit(main())"

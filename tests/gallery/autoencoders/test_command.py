@@ -33,7 +33,7 @@ from convarith_gallery.autoencoders.run import load_model
 from convarith_gallery.autoencoders.training.loop import mean_squared_error
 from PIL import Image
 
-pytestmark = pytest.mark.usefixtures("torch")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("torch")]
 
 CONV = "Conv2d(1, 8, 4, stride=4); ReLU(); Conv2d(8, {latent}, 7)"
 DENSE = "Flatten(); Linear(784, {latent})"

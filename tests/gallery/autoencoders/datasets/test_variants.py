@@ -23,6 +23,8 @@ from torch import Tensor
 
 from convarith.errors import ConvarithError
 
+pytestmark = pytest.mark.slow
+
 DIGITS = digits()
 
 

@@ -25,6 +25,8 @@ from convarith_gallery.autoencoders.models.autoencoder import Autoencoder
 from convarith_gallery.autoencoders.recipe import Settings
 from torch.distributions import MultivariateNormal
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("count", [1, 5, 40])
 def test_pca_is_scikit_learns(count: int) -> None:

@@ -40,6 +40,8 @@ from torch.distributions import Categorical, Laplace
 
 from convarith.errors import ConvarithError
 
+pytestmark = pytest.mark.slow
+
 SHAPES = {
     "mnist": (1, 28, 28), "circle": (2,), "natural": (3, 96, 96), "segment": (2, 32, 32), "speech": (1, 256),
 }  # fmt: skip
