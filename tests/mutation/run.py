@@ -24,7 +24,7 @@ import tempfile
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ LEFT_OUT = (
 COPIED = ("convarith", "cli", "gallery", "tests", "docs", "conftest.py", "pyproject.toml", "README.md")
 PATHS = ("", "cli", "gallery")
 """The folders of the copy from which packages are imported."""
+STOPPED = "time or memory: "
 FIRST_SECONDS = 3.0
 FIRST_FILES = 6
 """The first tests that a change meets: the fastest, as long as they take so long and come from so few files."""
@@ -118,9 +119,10 @@ def coverage(project: Project, folders: list[Path]) -> Coverage:
     if missing:
         print(f"following the tests of {len(missing)} file{'s' * (len(missing) > 1)}", file=sys.stderr)
     jobs = [Job(unit, lambda _: None, partial(_follow, project=project, unit=unit), 1800) for unit in missing]
-    for done in run_all(jobs, folders):
+    for number, done in enumerate(run_all(jobs, folders), 1):
         if not done.report:
             raise SystemExit(f"Error: the tests of {done.what} could not be followed:\n{done.output}")
+        print(f"  {number} of {len(missing)}: {done.what}, {done.seconds:.0f} s", file=sys.stderr, flush=True)
         files[done.what].parent.mkdir(parents=True, exist_ok=True)
         files[done.what].write_text(done.report, encoding="utf-8")
     tests: dict[str, dict[str, Any]] = {}
@@ -187,6 +189,18 @@ def _restore(copy: Path, project: Project) -> None:
         note.unlink()
 
 
+def control(project: Project, outcomes: list[Outcome], known: Coverage, folders: list[Path]) -> None:
+    """Run the tests that killed on an unchanged copy, where they must pass: a test that fails anyway proves nothing."""
+    killers = {found.killer.removeprefix(STOPPED) for found in outcomes if found.status == "killed"}
+    tests = {name: known.tests[name]["seconds"] for name in sorted(killers) if name in known.tests}
+    if not tests:
+        return
+    unchanged = replace(job_of(project, outcomes[0].mutant, tests), before=partial(_restore, project=project))
+    for done in run_all([unchanged], folders[:1]):
+        if done.status:
+            raise SystemExit(f"Error: {done.report} fails without any change\n{done.output}")
+
+
 def outcome(done: Done) -> tuple[str, str]:
     """Killed or survived, and by what."""
     if done.status in (0, 5):  # all passed, or the change left none of them to run
@@ -194,7 +208,7 @@ def outcome(done: Done) -> tuple[str, str]:
     if done.status in (1, 2, 3):
         return "killed", done.report or "importing or collecting fails"
     if done.status < 0:
-        return "killed", f"time or memory: {done.report}"
+        return "killed", f"{STOPPED}{done.report}"
     raise SystemExit(f"Error: {done.what[0].name}\n{done.output}")
 
 
@@ -204,8 +218,8 @@ def outcome(done: Done) -> tuple[str, str]:
 def tried(project: Project, chosen: list[Mutant], known: Coverage, folders: list[Path], seed: int) -> Iterator[Outcome]:
     """The outcome of every mutant, from disk where it is known. Each is written down as soon as it is known."""
     file = project.kept / "results.jsonl"
-    source, everything = project.source(), project.digest(project.package, "cli", "tests")
-    units = {unit: project.digest(unit) for unit in project.units()}
+    source, units = project.source(), {unit: project.digest(unit) for unit in project.units()}
+    everything = hashlib.sha256(json.dumps(units).encode()).hexdigest()[:16]
     remembered: dict[str, dict[str, Any]] = {}
     for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
         entry = json.loads(line)
@@ -321,6 +335,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
                 counts = Counter(outcome.status for outcome in outcomes)
                 words = f"{len(outcomes)} of {len(drawn)}: {counts['killed']} killed, {counts['survived']} survived"
                 print(words, file=sys.stderr, flush=True)
+        control(project, outcomes, known, folders)
     report(project, outcomes, judged(given.judged), {mutant.name for mutant in everything})
 
 

@@ -3,6 +3,7 @@
 - A change that a test notices is killed, one that no test notices survives and is shown with file, line and diff.
 - A line that no test runs survives; strings, annotations, messages and imports for types are never changed.
 - A survivor that is judged equivalent does not count; a judgement of a change that is gone is reported.
+- A test that fails without any change ends the run: what it killed proves nothing.
 - A second run tries nothing again; a new test is tried on what had survived.
 """
 
@@ -94,13 +95,13 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(project: Path) -> tuple[str, str]:
+def run(project: Path, exit_code: int = 0) -> tuple[str, str]:
     options = ["--project", str(project), "--package", "tiny", "--tests", "tiny", "tests", "--processes", "2"]
     options += ["--count", "100", "--judged", str(project / "judged.toml"), "--warm"]
     done = subprocess.run(
         [sys.executable, str(SCRIPT), *options], capture_output=True, encoding="utf-8", timeout=120, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == exit_code, done.stderr
     return done.stdout, done.stderr
 
 
@@ -126,6 +127,15 @@ def test_planted_mutants_are_killed_and_survive(project: Path) -> None:
     better, progress = run(project)
     assert "following the tests of 1 file" in progress
     assert better.endswith("10 killed, 4 survived, 1 judged equivalent: score 71.4%\n")
+
+
+def test_a_test_that_always_fails_is_named(project: Path) -> None:
+    unsteady = (
+        "\n\ndef test_unsteady():\n    import sys, tiny.sizes\n    assert tiny.sizes.unread() and sys.gettrace()\n"
+    )
+    (project / "tests" / "test_sizes.py").write_text(TESTS + unsteady, encoding="utf-8")
+    _, error = run(project, exit_code=1)
+    assert "Error: tests/test_sizes.py::test_unsteady fails without any change" in error
 
 
 def test_every_mutant_is_python(monkeypatch: pytest.MonkeyPatch) -> None:
