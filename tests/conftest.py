@@ -1,4 +1,7 @@
-"""What every test shares: the hypothesis profiles, torch, and the switch that rewrites golden files."""
+"""What every test shares: the hypothesis profiles, torch, and the switch that rewrites golden files.
+
+How many random examples a law is tried on: all of them with `--all` or where a file is named, a fifth in a quick check.
+"""
 
 import os
 from types import ModuleType
@@ -10,37 +13,44 @@ settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-collect_ignore = ["benchmarks"]
+collect_ignore = ["benchmarks", *(f"mutation/{name}.py" for name in ("run", "mutants", "tracing", "killing"))]
+
+QUICK = 5
+"""A quick check tries a law on so many times fewer examples."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files from today's output")
-    parser.addoption("--random-networks", type=int, default=300, help="how many random networks each law is tried on")
-    parser.addoption(
-        "--random-overlaps", type=int, default=2000, help="how many random layers each overlap is tried on"
-    )
-    parser.addoption("--random-encoders", type=int, default=300, help="how many random encoders are mirrored")
-    parser.addoption("--random-matrices", type=int, default=400, help="how many random layers' matrices are built")
+    parser.addoption("--random-networks", type=int, help="how many random networks each law is tried on (300)")
+    parser.addoption("--random-overlaps", type=int, help="how many random layers each overlap is tried on (2000)")
+    parser.addoption("--random-encoders", type=int, help="how many random encoders are mirrored (300)")
+    parser.addoption("--random-matrices", type=int, help="how many random layers' matrices are built (400)")
+
+
+def examples(config: pytest.Config, option: str, usual: int) -> int:
+    """The number that was asked for, or the usual one."""
+    given = config.getoption(option)
+    return int(given or (usual if config.option.all else usual // QUICK))
 
 
 @pytest.fixture(scope="session")
 def random_networks(request: pytest.FixtureRequest) -> int:
-    return int(request.config.getoption("--random-networks"))
+    return examples(request.config, "--random-networks", 300)
 
 
 @pytest.fixture(scope="session")
 def random_overlaps(request: pytest.FixtureRequest) -> int:
-    return int(request.config.getoption("--random-overlaps"))
+    return examples(request.config, "--random-overlaps", 2000)
 
 
 @pytest.fixture(scope="session")
 def random_encoders(request: pytest.FixtureRequest) -> int:
-    return int(request.config.getoption("--random-encoders"))
+    return examples(request.config, "--random-encoders", 300)
 
 
 @pytest.fixture(scope="session")
 def random_matrices(request: pytest.FixtureRequest) -> int:
-    return int(request.config.getoption("--random-matrices"))
+    return examples(request.config, "--random-matrices", 400)
 
 
 @pytest.fixture

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.command_line import assert_refused, run_here
 from support.strategies import command_lines, words
 
 from convarith.layers.registry import KINDS
+
+pytestmark = pytest.mark.slow
 
 
 def answered_or_refused(arguments: list[str]) -> bool:

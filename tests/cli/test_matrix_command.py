@@ -23,6 +23,8 @@ from convarith_gallery.atomic_file import write_whole
 from jsonschema import Draft202012Validator
 from support.command_line import Cli, assert_refused, run_process
 
+pytestmark = pytest.mark.slow
+
 np = pytest.importorskip("numpy", reason="matrices need numpy")
 sparse = pytest.importorskip("scipy.sparse", reason="matrices need scipy")
 

@@ -18,7 +18,7 @@ from support.command_line import Cli, run_process
 
 from convarith.sizes.rules import FloorRule
 
-pytestmark = pytest.mark.usefixtures("torch")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("torch")]
 
 
 def break_the_rule(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,8 @@ from support.random_encoders import random_encoder
 
 import convarith as ca
 
+pytestmark = pytest.mark.slow
+
 WAYS: list[dict[str, Any]] = [
     {}, {"upsample": "unpool"}, {"upsample": "unpool", "any_size": True, "even": True}, {"any_size": True},
     {"upsample": "resize", "any_size": True}, {"upsample": "pixel-shuffle", "any_size": True},

@@ -23,6 +23,8 @@ from support.torch_models import MODELS, Model
 
 import convarith as ca
 
+pytestmark = pytest.mark.slow
+
 WAYS: list[dict[str, Any]] = [
     {}, {"even": True}, {"any_size": True}, {"skips": True}, {"upsample": "resize", "any_size": True},
     {"upsample": "pixel-shuffle", "any_size": True}, {"upsample": "unpool"},

@@ -27,6 +27,8 @@ from convarith.layers.registry import all_names
 from convarith.pytorch.verification import Case, Report, random_cases, torchs, verify
 from convarith.sizes.rules import FloorRule, ScaleRule
 
+pytestmark = pytest.mark.slow
+
 WINDOWED = [
     f"{stem}{ndim}d"
     for stem in ("Conv", "ConvTranspose", "MaxPool", "AvgPool", "LPPool", "MaxUnpool")

@@ -33,7 +33,7 @@ from convarith_gallery.autoencoders.training.losses import mean_squared_error
 from convarith_gallery.autoencoders.training.saved_model import load_model
 from PIL import Image, ImageSequence
 
-pytestmark = pytest.mark.usefixtures("torch")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("torch")]
 
 CONV = "Conv2d(1, 8, 4, stride=4); ReLU(); Conv2d(8, {latent}, 7)"
 DENSE = "Flatten(); Linear(784, {latent})"

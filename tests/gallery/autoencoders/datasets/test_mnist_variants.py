@@ -24,6 +24,8 @@ from torch import Tensor
 
 from convarith.errors import ConvarithError
 
+pytestmark = pytest.mark.slow
+
 DIGITS = digits()
 
 

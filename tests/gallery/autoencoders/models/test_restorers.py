@@ -21,6 +21,8 @@ from convarith_gallery.autoencoders.recipe import Settings, changed, names, read
 from convarith_gallery.autoencoders.training.losses import Objective, misfit
 from torch.distributions import Categorical, Laplace
 
+pytestmark = pytest.mark.slow
+
 SHAPES = {
     "mnist": (1, 28, 28), "circle": (2,), "natural": (3, 96, 96), "segment": (2, 32, 32), "speech": (1, 256),
 }  # fmt: skip

@@ -35,7 +35,7 @@ from convarith_gallery.autoencoders.training.loop import Diverged, Interrupted, 
 
 from convarith.errors import ConvarithError
 
-pytestmark = pytest.mark.usefixtures("torch")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("torch")]
 
 
 def contents(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
