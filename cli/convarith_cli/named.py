@@ -60,7 +60,7 @@ def read_subject(text: str, given: dict[str, Any], input_size: str | None = None
 
     Raises ConvarithError if the text names nothing that is known.
     """
-    if not _is_network(text):
+    if not names_network(text):
         return Named(read_layer(text, given))
     if given:
         flags = ", ".join(map(flag_of, given))
@@ -73,6 +73,13 @@ def read_network(text: str, input_size: str | None = None) -> Network:
     from convarith.subject import network_of
 
     return network_of(_read_network(text, input_size).subject)
+
+
+def names_network(text: str) -> bool:
+    """Does this argument name a network rather than one layer?"""
+    if text == "-" or is_network_text(text):
+        return True
+    return "(" not in text and (_is_code(text) or _is_file(text) or _looks_like_file(text))
 
 
 def read_scene(text: str) -> Scene | None:
@@ -95,13 +102,6 @@ def read_scene(text: str) -> Scene | None:
             raise ParameterError(f"unknown scene or layer {text!r}: {nearest(text, [*scenes(), *KINDS])}") from error
         return scene(text)
     return None
-
-
-def _is_network(text: str) -> bool:
-    """Does this argument name a network rather than one layer?"""
-    if text == "-" or is_network_text(text):
-        return True
-    return "(" not in text and (_is_code(text) or _is_file(text) or _looks_like_file(text))
 
 
 def _is_file(text: str) -> bool:

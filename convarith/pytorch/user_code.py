@@ -16,6 +16,8 @@ from convarith.networks.network import Network
 if TYPE_CHECKING:
     from torch import nn
 
+    from convarith.layers.base import Layer
+
 _CODE = re.compile(r"(?P<module>[^\s()]+\.py|[A-Za-z_][\w.]*):(?P<name>[A-Za-z_][\w.]*)")
 
 Result = TypeVar("Result")
@@ -68,16 +70,21 @@ def network_of(module: nn.Module, input_shape: tuple[int, ...] | None) -> Networ
         try:
             model = pytorch.from_module(module, input_shape)
         except ConvarithError:
-            if input_shape is None:
+            without_input = None if input_shape is None else _without_input(module)
+            if without_input is None:
                 raise
-            # The model rejects this input. Read without one, the network can say where, and which inputs would work.
-            try:
-                model = pytorch.from_module(module)
-            except ConvarithError:
-                model = None
-            if model is None:
-                raise
+            model = without_input
     return model if isinstance(model, Network) else Network.chain([model])
+
+
+def _without_input(module: nn.Module) -> Layer | Network | None:
+    """A model that rejected an input, read without one: it can say where, and which inputs would work."""
+    from convarith import pytorch
+
+    try:
+        return pytorch.from_module(module)
+    except ConvarithError:
+        return None
 
 
 def _loaded(module: str) -> ModuleType:
