@@ -207,7 +207,9 @@ def write_rich(blocks: list[Block], console: "Console") -> None:
             for cells, colours in zip(_aligned(block), block.colours, strict=True):
                 styles = ["" if colour is None else PALETTE[colour % len(PALETTE)] for colour in colours]
                 line = Text(" ").join(map(Text, cells, styles))
-                console.print(line, soft_wrap=True)  # long rows are left to the terminal, so that columns keep their place
+                console.print(
+                    line, soft_wrap=True
+                )  # long rows are left to the terminal, so that columns keep their place
         else:
             table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="cyan")
             for column in block.columns:

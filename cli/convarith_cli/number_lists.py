@@ -48,7 +48,9 @@ def _row(row: str, text: str, name: str) -> list[Number]:
         if span := re.fullmatch(r"([+-]?\d{1,9})\.\.([+-]?\d{1,9})", word):
             first, last = int(span[1]), int(span[2])
             if not first <= last <= first + MOST:
-                raise ParameterError(f"{name} {word!r} is not a range: write the smaller end first, as in 1..9, and at most {MOST:,} numbers")
+                raise ParameterError(
+                    f"{name} {word!r} is not a range: write the smaller end first, as in 1..9, and at most {MOST:,} numbers"
+                )
             found += range(first, last + 1)
             continue
         try:

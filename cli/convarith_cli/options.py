@@ -36,7 +36,9 @@ OPTIONS = (
     LayerOption("stride", ("--stride", "-s"), "Stride; for a pool the default is its kernel size."),
     LayerOption("padding", ("--padding", "-p"), "Padding: 1, 1x2, before:after as in 1:0, same, valid.", "N|WORD"),
     LayerOption("dilation", ("--dilation", "-d"), "Distance between the kernel's taps."),
-    LayerOption("output_padding", ("--output-padding", "--op"), "Positions that a transposed convolution adds at the end."),
+    LayerOption(
+        "output_padding", ("--output-padding", "--op"), "Positions that a transposed convolution adds at the end."
+    ),
     LayerOption("ceil_mode", ("--ceil-mode",), "Pools: round the output size up.", flag=True),
     LayerOption("output_size", ("--output-size",), "Output size of an adaptive pool or a fold."),
     LayerOption("size", ("--size",), "Output size of an upsampling."),
@@ -48,7 +50,9 @@ OPTIONS = (
     LayerOption(
         "mode", ("--mode",), "Upsampling: nearest, bilinear, ...; pad: zeros, reflect, replicate, circular.", "WORD"
     ),
-    LayerOption("padding_mode", ("--padding-mode",), "Padding of a convolution: zeros, reflect, replicate, circular.", "WORD"),
+    LayerOption(
+        "padding_mode", ("--padding-mode",), "Padding of a convolution: zeros, reflect, replicate, circular.", "WORD"
+    ),
     LayerOption("in_channels", ("--in-channels",), "Input channels."),
     LayerOption("out_channels", ("--out-channels",), "Output channels."),
     LayerOption("groups", ("--groups",), "Groups of channels."),

@@ -339,4 +339,3 @@ def _table(rules: Sequence[AxisRule]) -> list[tuple[int, tuple[int, ...]]]:
 def _sideways(rows: Sequence[tuple[str, ...]]) -> Table:
     head, *body = rows
     return Table(head, body, numbers=head[1:])
-

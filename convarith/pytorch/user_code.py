@@ -39,7 +39,9 @@ def read_module(text: str) -> nn.Module:
     """
     match = _CODE.fullmatch(text)
     if match is None:
-        raise ParameterError(f"{text!r} does not name a model in Python code: write models.py:Name or package.module:Name")
+        raise ParameterError(
+            f"{text!r} does not name a model in Python code: write models.py:Name or package.module:Name"
+        )
     from convarith import pytorch
 
     module, name = match["module"], match["name"]
@@ -52,8 +54,12 @@ def read_module(text: str) -> nn.Module:
         found: Any = _loaded(module)
         for part in name.split("."):
             if not hasattr(found, part):
-                names = [word for word in dir(found) if not word.startswith("_") and callable(getattr(found, word, None))]
-                raise ParameterError(f"{module} has no {part!r}: it has {', '.join(names) or 'nothing that can be called'}")
+                names = [
+                    word for word in dir(found) if not word.startswith("_") and callable(getattr(found, word, None))
+                ]
+                raise ParameterError(
+                    f"{module} has no {part!r}: it has {', '.join(names) or 'nothing that can be called'}"
+                )
             found = getattr(found, part)
         if not isinstance(found, nn.Module):
             found = _run(found, text)
