@@ -4,16 +4,15 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """How a command ended.
+    """How a command ended; scripts can rely on it.
 
-    Scripts can rely on these. 0 and 1 come with an answer on standard output (except for an interrupted run), the
-    others with at most one line on standard error.
+    0 and 1 come with an answer on standard output, 2 and 3 with one line on standard error, the others quietly.
     """
 
     ANSWERED = 0
     """The question was answered."""
     FOUND = 1
-    """A check found something, or there is nothing to find: mismatches in verify, no solution in solve, a failed run."""
+    """A check found something, or nothing was found: mismatches in verify, no solution in solve, a failed run."""
     WRONG_QUESTION = 2
     """The question cannot be answered as it was asked; one line says why, and what to change."""
     INTERNAL_ERROR = 3

@@ -114,9 +114,9 @@ def run(arguments: list[str] | None = None) -> int:
     except ConvarithError as error:
         return _refuse(str(error))
     except (KeyboardInterrupt, typer.Abort):
-        return _refuse("interrupted", ExitCode.INTERRUPTED)
+        return ExitCode.INTERRUPTED
     except Terminated:
-        return _refuse("terminated", ExitCode.TERMINATED)
+        return ExitCode.TERMINATED
     except BrokenPipeError:
         return _closed_pipe()
     except OSError as error:

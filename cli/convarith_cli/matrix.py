@@ -82,8 +82,8 @@ def matrix(
         str | None,
         typer.Option(
             metavar="NUMBERS|FILE", show_default=False,
-            help="The kernel, its rows separated by ';': '0,1;2,3'. Or a nested JSON list or an .npy file, in the shape "
-            "that torch uses.",
+            help="The kernel, its rows separated by ';': '0,1;2,3'. Or a nested JSON list or an .npy file, in torch's "
+            "shape.",
         ),
     ] = None,
     bias: Annotated[
@@ -192,8 +192,8 @@ def _question(
         sizes = measured(layer, inputs)
     if entered.told and entered.channels != sizes.in_channels:
         raise ShapeError(
-            f"-i {times(entered.numbers)} has {counted(entered.channels or 0, 'channel')}, but the matrix of {layer} is "
-            f"that of {counted(sizes.in_channels, 'channel')}: leave the channels out of -i, or give the layer its "
+            f"-i {times(entered.numbers)} has {counted(entered.channels or 0, 'channel')}, but the matrix of {layer} "
+            f"is that of {counted(sizes.in_channels, 'channel')}: leave the channels out of -i, or give the layer its "
             "channels"
         )
     if transpose:

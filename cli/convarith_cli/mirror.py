@@ -44,10 +44,14 @@ def mirror(
     ] = "transposed",
     even: Annotated[bool, typer.Option("--even", help="Use the nearest kernels that leave no checkerboard.")] = False,
     any_size: Annotated[
-        bool, typer.Option("--any-size", help="Follow the sizes of the encoder, so that every accepted input size comes back.")
+        bool,
+        typer.Option("--any-size", help="Follow the sizes of the encoder, so that every accepted input comes back."),
     ] = False,
     skips: Annotated[
-        bool, typer.Option("--skips", help="Build a U-Net: join the encoder's feature maps to the decoder's. Implies --any-size.")
+        bool,
+        typer.Option(
+            "--skips", help="Build a U-Net: join the encoder's feature maps to the decoder's. Implies --any-size."
+        ),
     ] = False,
     final: Annotated[
         str | None, typer.Option(metavar="ACTIVATION", help="The last layer: sigmoid, tanh, ...", show_default=False)
@@ -60,7 +64,10 @@ def mirror(
         bool, typer.Option("--autoencoder", help="Also write the code of the encoder and of the whole autoencoder.")
     ] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Run the code once in torch: shapes, a backward pass, the loss. Exit code 1 if it fails.")
+        bool,
+        typer.Option(
+            "--verify", help="Run the code once in torch: shapes, a backward pass, the loss. Exit code 1 if it fails."
+        ),
     ] = False,
     as_json: Json = False,
     as_markdown: Markdown = False,

@@ -308,8 +308,9 @@ def read_axes(numbers: tuple[int, ...], ndim: int, name: str, flag: str = "-i") 
     axes = axis_names(ndim)
     sizes = times((28,) * ndim)
     raise ShapeError(
-        f"{flag} {times(numbers)} has {len(numbers)} sizes, but {name} has {counted(ndim, 'spatial axis', 'spatial axes')}"
-        f" ({', '.join(axes)}): write {sizes}, or 1x{sizes} with the channels first"
+        f"{flag} {times(numbers)} has {counted(len(numbers), 'size')}, but {name} has "
+        f"{counted(ndim, 'spatial axis', 'spatial axes')} ({', '.join(axes)}): write {sizes}, or 1x{sizes} with the "
+        "channels first"
     )
 
 

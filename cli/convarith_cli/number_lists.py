@@ -49,7 +49,7 @@ def _row(row: str, text: str, name: str) -> list[Number]:
             first, last = int(span[1]), int(span[2])
             if not first <= last <= first + MOST:
                 raise ParameterError(
-                    f"{name} {word!r} is not a range: write the smaller end first, as in 1..9, and at most {MOST:,} numbers"
+                    f"{name} {word!r} is not a range: write the smaller end first, as in 1..9, at most {MOST:,} apart"
                 )
             found += range(first, last + 1)
             continue

@@ -64,7 +64,8 @@ def overlap(
         str | None,
         typer.Option(
             metavar="FILE", show_default=False,
-            help="A checkpoint (.safetensors, .pt, .pth): list the layers whose weights make a pattern, strongest first.",
+            help="A checkpoint (.safetensors, .pt, .pth): lists the layers whose weights make a pattern, strongest "
+            "first.",
         ),
     ] = None,
     plot: Annotated[

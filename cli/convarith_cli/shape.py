@@ -84,7 +84,7 @@ def every_size(layer: SpatialLayer) -> Answer:
             ("in short", f"{rule.formula()}, for i >= {rule.minimum}"),
             ("growth", _growth(rule)),
         ]
-        blocks += _heading(told, axis) + [Facts(facts)]
+        blocks += [*_heading(told, axis), Facts(facts)]
     rows = [("input", *(str(size) for size, _ in table)), ("output", *(times(result) for _, result in table))]
     blocks.append(_sideways(rows))
     data = _data(layer, None) | {"table": [{"input": size, "output": list(result)} for size, result in table]}
@@ -107,7 +107,7 @@ def one_size(layer: SpatialLayer, entered: Input) -> Answer:
             *_reading(layer, unread[axis], sizes[axis], axis),
             ("same output", _same(inputs[axis], output[axis])),
         ]
-        blocks += _heading(told, axis) + [Facts(facts)]
+        blocks += [*_heading(told, axis), Facts(facts)]
     if back:
         steps = ", then ".join(str(step) for step in back)
         blocks.append(Facts([("way back", f"{steps}: {times(output)} -> {times(sizes)}")]))
