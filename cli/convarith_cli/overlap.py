@@ -222,6 +222,8 @@ def _ends(before: int, after: int) -> str:
         return "none"
     if before == after:
         return f"{counted(before, 'position')} at each end"
+    if not before or not after:
+        return f"{counted(before or after, 'position')}, only at the {'start' if before else 'end'}"
     return f"{counted(before, 'position')} at the start, {after} at the end"
 
 
