@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 from convarith.errors import ParameterError, ParseError
 from convarith.layers.base import Layer
-from convarith.layers.parser import parse
 from convarith.networks.network import Network
 
 if TYPE_CHECKING:
@@ -105,4 +104,6 @@ def _of_text(text: str) -> Subject:
             f"{text.strip()!r} looks like a file or a model's name, but a string given to Python is only read as "
             "layers: pass the text of the file, or the module itself"
         )
+    from convarith.layers.parser import parse
+
     return parse(text)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import lcm
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from convarith.sizes.sets import SizeRange, SizeSet
+if TYPE_CHECKING:
+    from convarith.sizes.sets import SizeRange, SizeSet
 
 MOST_RESIDUES = 100_000
 """A modulus beyond this, or more runs, have no document: None stands for them."""
@@ -16,6 +18,7 @@ def condition(sizes: SizeSet) -> dict[str, Any] | None:
 
     Without an endless part, `residues` is empty and `minimum` None. None for a set that is too fine to write down.
 
+    >>> from convarith.sizes.sets import SizeRange, SizeSet
     >>> condition(SizeSet([SizeRange(28, None, 8)]))
     {'modulus': 8, 'residues': [4], 'minimum': 28, 'listed': []}
     >>> condition(SizeSet([SizeRange(4, None, 4), SizeRange(6, None, 4), SizeRange(1, 1)]))
@@ -41,6 +44,7 @@ def condition(sizes: SizeSet) -> dict[str, Any] | None:
 def run_data(run: SizeRange) -> dict[str, int | None]:
     """A run of sizes as data.
 
+    >>> from convarith.sizes.sets import SizeRange
     >>> run_data(SizeRange(4, None, 2))
     {'first': 4, 'last': None, 'step': 2}
     """
@@ -73,4 +77,4 @@ def _before(run: SizeRange, start: int) -> SizeRange | None:
     if last < run.first:
         return None
     last -= (last - run.first) % run.step
-    return SizeRange(run.first, last, run.step if last > run.first else 1)
+    return replace(run, last=last, step=run.step if last > run.first else 1)

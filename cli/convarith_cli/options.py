@@ -149,18 +149,16 @@ def kind_of(text: str) -> tuple[str, int | None]:
 
 def read_layer(text: str, given: dict[str, Any]) -> Layer:
     """The layer of the LAYER argument and the options. Raises ConvarithError if they do not describe one."""
-    from convarith.layers.parser import parse  # a kind alone needs no parser
-
     if "(" in text:
         if given:
             flags = ", ".join(flag_of(parameter) for parameter in given)
             raise ParameterError(f"{text} is a whole call: write its parameters in it, not as {flags}")
-        return parse(text)
+        return _parsed(text)
     try:
         kind, ndim = kind_of(text)
     except ParameterError:
         if text in all_names() and not given:  # a layer without parameters: ReLU
-            return parse(text)
+            return _parsed(text)
         raise
     cls = class_of_kind(kind)
     values = read_values(kind, given)
@@ -175,6 +173,12 @@ def read_layer(text: str, given: dict[str, Any]) -> Layer:
     if ndim:
         values["ndim"] = ndim
     return cls(**values)
+
+
+def _parsed(text: str) -> Layer:
+    from convarith.layers.parser import parse  # a kind alone needs no parser
+
+    return parse(text)
 
 
 def read_values(kind: str, given: dict[str, Any]) -> dict[str, Any]:
