@@ -33,13 +33,20 @@ class Grid(NamedTuple):
     colours: Sequence[Sequence[int | None]]
 
 
+class Code(NamedTuple):
+    """A program or another text whose lines are never wrapped."""
+
+    text: str
+    language: str = "text"
+
+
 PALETTE = (
     "bright_cyan", "bright_yellow", "bright_magenta", "bright_green", "bright_red", "bright_blue",
     "cyan", "yellow", "magenta", "green", "red", "blue",
 )  # fmt: skip
 """The colours of a grid's cells; an index beyond the last starts again from the first."""
 
-Block = str | Table | Facts | Grid
+Block = str | Table | Facts | Grid | Code
 
 
 SCHEMA_VERSION = 1
@@ -49,7 +56,7 @@ SCHEMA_VERSION = 1
 class Answer(NamedTuple):
     """One answer: `data` is the JSON document, `blocks` is the same for a person.
 
-    A block is a title or a remark (text), labelled facts, a table, or a grid of coloured cells.
+    A block is a title or a remark (text), labelled facts, a table, a grid of coloured cells, or code.
     """
 
     data: dict[str, Any]
@@ -96,6 +103,8 @@ CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 def _escaped(block: Block) -> Block:
     if isinstance(block, str):
         return escaped(block)
+    if isinstance(block, Code):
+        return block._replace(text=escaped(block.text))
     if isinstance(block, Facts):
         return Facts([(escaped(label), escaped(value)) for label, value in block.lines])
     rows = [[escaped(cell) for cell in row] for row in block.rows]
@@ -133,6 +142,8 @@ def plain(block: Block) -> str:
     """
     if isinstance(block, str):
         return block
+    if isinstance(block, Code):
+        return block.text.rstrip()
     if isinstance(block, Facts):
         width = max(len(label) for label, _ in block.lines)
         lines = []
@@ -171,6 +182,8 @@ def markdown(block: Block, first: bool = False) -> str:
     """
     if isinstance(block, str):
         return f"**{block}**" if first else block
+    if isinstance(block, Code):
+        return f"```{block.language}\n{block.text.rstrip()}\n```"
     if isinstance(block, Facts):
         return "\n".join(_item(label, value.split("\n")) for label, value in block.lines)
     if isinstance(block, Grid):
@@ -196,6 +209,8 @@ def write_rich(blocks: list[Block], console: "Console") -> None:
             console.print()
         if isinstance(block, str):
             console.print(Text(block, style="bold" if number == 0 else ""))
+        elif isinstance(block, Code):
+            console.print(Text(block.text.rstrip()), soft_wrap=True)  # wrapped code would no longer run
         elif isinstance(block, Facts):
             grid = RichTable.grid(padding=(0, 2))
             grid.add_column(style="cyan", no_wrap=True)

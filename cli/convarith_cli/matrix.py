@@ -30,9 +30,10 @@ from convarith.matrices.spectrum import LARGEST, Stability, stability
 from convarith.networks.network import Network
 from convarith.sizes.normalise import times
 from convarith_cli.answer import Answer, Block, Facts, Grid
-from convarith_cli.named import counted, names_network, read_input, read_subject
+from convarith_cli.named import names_network, read_input, read_subject
 from convarith_cli.number_lists import read_rows, shortened
 from convarith_cli.options import Json, LayerArgument, Markdown, command_app, layer_options
+from convarith_cli.words import counted
 
 app = command_app()
 

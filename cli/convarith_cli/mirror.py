@@ -10,11 +10,12 @@ from convarith.decoders.trial_run import Trial
 from convarith.errors import ParameterError
 from convarith.networks.network import Node
 from convarith.sizes.normalise import times
-from convarith_cli.answer import Answer, Block, Facts, Table
+from convarith_cli.answer import Answer, Block, Code, Facts, Table
 from convarith_cli.conditions import condition
 from convarith_cli.exit_codes import ExitCode
-from convarith_cli.named import NetworkArgument, counted, read_input, read_network
+from convarith_cli.named import NetworkArgument, read_input, read_network
 from convarith_cli.options import Json, Markdown, command_app
+from convarith_cli.words import counted
 
 app = command_app()
 
@@ -94,12 +95,12 @@ def mirror(
     data = _data(decoder, report, written, trial)
     failed = ExitCode.FOUND if trial is not None and trial.problems else ExitCode.ANSWERED
     if code == "-":
-        return Answer(data, [written.rstrip()], exit_code=failed)
+        return Answer(data, [Code(written, "python")], exit_code=failed)
     blocks: list[Block] = [_title(decoder, report), _table(decoder), _facts(decoder, report, trial)]
     if code is not None:
         blocks.append(f"Wrote the code to {code}.")
     else:
-        blocks.append(f"```python\n{written}```" if as_markdown else written.rstrip())
+        blocks.append(Code(written, "python"))
     return Answer(data, blocks, as_json=as_json, as_markdown=as_markdown, exit_code=failed)
 
 

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from convarith.errors import ConvarithError, ParameterError, ShapeError
-from convarith.layers.base import AXIS_NAMES, Layer, SpatialLayer
+from convarith.layers.base import Layer, SpatialLayer
 from convarith.sizes.normalise import nearest, times
 from convarith.sizes.normalise import read_sizes as read_integers
 from convarith.subject import is_network_text
 from convarith_cli.options import flag_of, kind_of, read_layer
+from convarith_cli.words import axis_names, counted
 
 if TYPE_CHECKING:
     from convarith_gallery.scenes import Scene
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 NETWORK_HELP = (
     "A file with the output of print(model) or one layer per line, '-' for standard input, the text itself "
-    "('Conv2d(1, 8, 3); ReLU()'), or models.py:Name / package.module:Name, which runs that code."
+    "('Conv2d(1, 8, 3); ReLU()'), or models.py:Name / package.module:Name, which runs that code; arguments and parts "
+    "may follow, as in models.py:UNet(depth=4).encoder."
 )
 
 NetworkArgument = Annotated[str, typer.Argument(metavar="NETWORK", help=NETWORK_HELP, show_default=False)]
@@ -60,7 +62,7 @@ def read_subject(text: str, given: dict[str, Any], input_size: str | None = None
 
     Raises ConvarithError if the text names nothing that is known.
     """
-    if not names_network(text):
+    if not names_network(text) or (given and "(" not in text and not _is_file(text) and not _is_code(text)):
         return Named(read_layer(text, given))
     if given:
         flags = ", ".join(map(flag_of, given))
@@ -79,7 +81,7 @@ def names_network(text: str) -> bool:
     """Does this argument name a network rather than one layer?"""
     if text == "-" or is_network_text(text):
         return True
-    return "(" not in text and (_is_code(text) or _is_file(text) or _looks_like_file(text))
+    return _is_code(text) or ("(" not in text and (_is_file(text) or _looks_like_file(text)))
 
 
 def read_scene(text: str) -> Scene | None:
@@ -126,9 +128,9 @@ def _read_network(text: str, input_size: str | None) -> Named:
 
     if text == "-":
         return Named(parse_network(_decoded(_standard_input(), "standard input")))
+    if _is_code(text):
+        return _read_code(text, input_size)
     if "(" not in text and "\n" not in text:
-        if _is_code(text):
-            return _read_code(text, input_size)
         if _is_file(text):
             return Named(parse_network(_decoded(_content(text), text)))
         if os.path.isdir(text):
@@ -312,24 +314,6 @@ def read_axes(numbers: tuple[int, ...], ndim: int, name: str, flag: str = "-i") 
         f"{counted(ndim, 'spatial axis', 'spatial axes')} ({', '.join(axes)}): write {sizes}, or 1x{sizes} with the "
         "channels first"
     )
-
-
-def axis_names(count: int) -> tuple[str, ...]:
-    """The letters of the spatial axes: L; H, W; D, H, W.
-
-    >>> axis_names(2), axis_names(4)
-    (('H', 'W'), ('axis 0', 'axis 1', 'axis 2', 'axis 3'))
-    """
-    return AXIS_NAMES.get(count) or tuple(f"axis {axis}" for axis in range(count))
-
-
-def counted(count: int, noun: str, plural: str = "") -> str:
-    """A number and its noun.
-
-    >>> counted(1, "layer"), counted(1200, "layer"), counted(2, "axis", "axes")
-    ('1 layer', '1,200 layers', '2 axes')
-    """
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def _input_axes(layer: Layer, assumed_ndim: int | None) -> int | None:

@@ -16,8 +16,9 @@ from convarith.layers.base import Layer
 from convarith.networks.network import Network, Node
 from convarith.sizes.normalise import times
 from convarith_cli.answer import Answer, Block, Facts, Grid, Table
-from convarith_cli.named import NETWORK_HELP, Input, axis_names, counted, read_input, read_subject
+from convarith_cli.named import NETWORK_HELP, Input, read_input, read_subject
 from convarith_cli.options import LAYER_HELP, Json, Markdown, command_app, complete_kind, layer_options
+from convarith_cli.words import axis_names, counted
 
 if TYPE_CHECKING:
     from torch import nn

@@ -14,8 +14,9 @@ from convarith.sizes.normalise import times
 from convarith.sizes.rules import AxisRule
 from convarith_cli.answer import Answer, Block, Facts, Table
 from convarith_cli.conditions import run_data
-from convarith_cli.named import Input, axis_names, counted, read_input, read_subject
+from convarith_cli.named import Input, read_input, read_subject
 from convarith_cli.options import Json, LayerArgument, command_app, layer_options
+from convarith_cli.words import axis_names, counted
 
 if TYPE_CHECKING:
     from convarith.networks.network import Network

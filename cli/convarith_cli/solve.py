@@ -14,16 +14,9 @@ from convarith.solving import find, searched_values
 from convarith_cli.answer import Answer, Block, Facts, Table
 from convarith_cli.conditions import run_data
 from convarith_cli.exit_codes import ExitCode
-from convarith_cli.named import (
-    axis_names,
-    counted,
-    names_network,
-    read_axes,
-    read_input_of_kind,
-    read_numbers,
-    read_subject,
-)
+from convarith_cli.named import names_network, read_axes, read_input_of_kind, read_numbers, read_subject
 from convarith_cli.options import Json, LayerArgument, command_app, flag_of, kind_of, layer_options, read_value
+from convarith_cli.words import axis_names, counted
 
 if TYPE_CHECKING:
     from convarith.networks.network import Network

@@ -11,9 +11,10 @@ from convarith.networks.network import Network
 from convarith.networks.trace import Row, Trace
 from convarith.sizes.normalise import times
 from convarith_cli.answer import Answer, Block, Table
-from convarith_cli.named import NetworkArgument, counted, read_input, read_network
+from convarith_cli.named import NetworkArgument, read_input, read_network
 from convarith_cli.options import Json, Markdown, command_app
 from convarith_cli.size_maps import data_of, describe, size_maps
+from convarith_cli.words import counted
 
 app = command_app()
 

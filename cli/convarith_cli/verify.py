@@ -9,8 +9,8 @@ import typer
 
 from convarith_cli.answer import Answer, Block, Table
 from convarith_cli.exit_codes import ExitCode
-from convarith_cli.named import counted
 from convarith_cli.options import Json, command_app
+from convarith_cli.words import counted
 
 app = command_app()
 

@@ -94,15 +94,16 @@ def test_what_ends_a_command(
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals(number: signal.Signals, code: int) -> None:
-    """The command waits for its standard input when the signal arrives."""
+    """The signal arrives while the command waits for its standard input."""
     program = (
-        "import sys, signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from convarith_cli import named\n"
-        "def wait():\n"
-        "    print('ready', file=sys.stderr, flush=True)\n"
-        "    return sys.stdin.buffer.read()\n"
-        "named._standard_input = wait\n"
-        "sys.argv = ['convarith', 'trace', '-']\n"
+        "import signal, sys\n"
+        "class Waiting:\n"
+        "    buffer = property(lambda self: self)\n"
+        "    def read(self):\n"
+        "        print('ready', file=sys.stderr, flush=True)\n"
+        "        return stdin.buffer.read()\n"
+        "stdin, sys.stdin, sys.argv = sys.stdin, Waiting(), ['convarith', 'trace', '-']\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from convarith_cli.main import main; main()"
     )
     with subprocess.Popen(

@@ -91,13 +91,44 @@ def test_python_code_runs_only_when_named(cli: Cli, tmp_path: Path, torch: objec
     assert json.loads(cli("trace", f"{code}:Net", "-i", "28", "--json").out)["input"] == [1, 28, 28]
     assert "name the model in it" in assert_refused(cli("trace", str(code)))
     for name, message in (
-        ("broken", "raised RuntimeError: two lines"), ("Missing", "has no 'Missing': it has"), ("number", "raised TypeError"),
+        ("broken", "raised RuntimeError: two lines"), ("Missing", "models.py has no 'Missing': choose from Net, broken, leave"), ("number", "raised TypeError"),
         ("leave", "ended the program (exit code 3)"),
     ):  # fmt: skip
         refused = cli("trace", f"{code}:{name}")
         assert refused.exit_code == 2
         assert refused.out == ""
         assert message in refused.err.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("torch")
+def test_a_model_with_arguments_and_its_parts(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models.py").write_text(
+        "from torch import nn\n"
+        "class Codec(nn.Module):\n"
+        "    def __init__(self, width=8, names=('a', 'b')):\n"
+        "        super().__init__()\n"
+        "        self.encoder = nn.Conv2d(1, width, 3)\n"
+        "        self.decoder = nn.ConvTranspose2d(width, 1, 3)\n"
+        "    def forward(self, x):\n"
+        "        return self.decoder(self.encoder(x))\n"
+    )
+
+    def layers(text: str) -> list[str]:
+        result = cli("trace", text, "-i", "28", "--json")
+        assert result.exit_code == 0, result
+        return [row["layer"] for row in json.loads(result.out)["layers"]]
+
+    assert layers("models.py:Codec(width=4, names=('x',))") == ["Conv2d(1, 4, 3)", "ConvTranspose2d(4, 1, 3)"]
+    assert layers("models.py:Codec.encoder") == ["Conv2d(1, 8, 3)"]
+    assert layers("models.py:Codec(16).encoder") == ["Conv2d(1, 16, 3)"]
+    for text, message in (
+        ("models.py:Codec(width=print(1))", "must be numbers, strings, tuples or other literals"),
+        ("models.py:Codec(**{})", "** is not read"),
+        ("models.py:Codec(height=3)", "raised TypeError"),
+        ("models.py:Codec.encode", "models.py:Codec has no 'encode': did you mean 'encoder'?"),
+    ):
+        assert message in assert_refused(cli("trace", text))
 
 
 REFUSED = [
