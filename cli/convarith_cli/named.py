@@ -20,7 +20,7 @@ from convarith.layers.base import Layer, SpatialLayer
 from convarith.sizes.normalise import nearest, times
 from convarith.sizes.normalise import read_sizes as read_integers
 from convarith.subject import is_network_text
-from convarith_cli.options import flag_of, kind_of, read_layer
+from convarith_cli.options import LAYER_HELP, complete_kind, flag_of, kind_of, read_layer
 from convarith_cli.words import axis_names, counted
 
 if TYPE_CHECKING:
@@ -37,6 +37,13 @@ NETWORK_HELP = (
 )
 
 NetworkArgument = Annotated[str, typer.Argument(metavar="NETWORK", help=NETWORK_HELP, show_default=False)]
+SubjectArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="[LAYER|NETWORK]", help=f"{LAYER_HELP} Or a network: {NETWORK_HELP[:1].lower()}{NETWORK_HELP[1:]}",
+        autocompletion=complete_kind, show_default=False,
+    ),
+]  # fmt: skip
 
 ANY_CHANNELS = 12
 """A number of channels to try a layer with, to see whether it keeps them."""

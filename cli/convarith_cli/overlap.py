@@ -16,8 +16,8 @@ from convarith.layers.base import Layer
 from convarith.networks.network import Network, Node
 from convarith.sizes.normalise import times
 from convarith_cli.answer import Answer, Block, Facts, Grid, Table
-from convarith_cli.named import NETWORK_HELP, Input, read_input, read_subject
-from convarith_cli.options import LAYER_HELP, Json, Markdown, command_app, complete_kind, layer_options
+from convarith_cli.named import Input, SubjectArgument, read_input, read_subject
+from convarith_cli.options import Json, Markdown, command_app, layer_options
 from convarith_cli.words import axis_names, counted
 
 if TYPE_CHECKING:
@@ -46,13 +46,7 @@ Examples:
 @layer_options
 def overlap(
     given: dict[str, Any],
-    layer: Annotated[
-        str,
-        typer.Argument(
-            metavar="[LAYER|NETWORK]", help=f"{LAYER_HELP} Or a network: {NETWORK_HELP[:1].lower()}{NETWORK_HELP[1:]}",
-            autocompletion=complete_kind, show_default=False,
-        ),
-    ] = "conv-transpose",
+    layer: SubjectArgument = "conv-transpose",
     input_size: Annotated[
         str | None,
         typer.Option(

@@ -14,8 +14,8 @@ from convarith.sizes.normalise import times
 from convarith.sizes.rules import AxisRule
 from convarith_cli.answer import Answer, Block, Facts, Table
 from convarith_cli.conditions import run_data
-from convarith_cli.named import Input, read_input, read_subject
-from convarith_cli.options import Json, LayerArgument, command_app, layer_options
+from convarith_cli.named import Input, SubjectArgument, read_input, read_subject
+from convarith_cli.options import Json, command_app, layer_options
 from convarith_cli.words import axis_names, counted
 
 if TYPE_CHECKING:
@@ -44,13 +44,13 @@ Examples:
 @layer_options
 def shape(
     given: dict[str, Any],
-    layer: LayerArgument = "conv",
+    layer: SubjectArgument = "conv",
     input_size: Annotated[
         str | None,
         typer.Option(
             "--input", "-i", metavar="SIZE", show_default=False,
-            help="Input size: 28, or one per axis: 28x30. If the layer says its dimension, also with the channels "
-            "first: 1x28x28.",
+            help="Input size: 28, or one per axis: 28x30. If the layer or network says its dimension, also with the "
+            "channels first: 1x28x28.",
         ),
     ] = None,
     as_json: Json = False,

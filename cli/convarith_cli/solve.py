@@ -14,8 +14,15 @@ from convarith.solving import find, searched_values
 from convarith_cli.answer import Answer, Block, Facts, Table
 from convarith_cli.conditions import run_data
 from convarith_cli.exit_codes import ExitCode
-from convarith_cli.named import names_network, read_axes, read_input_of_kind, read_numbers, read_subject
-from convarith_cli.options import Json, LayerArgument, command_app, flag_of, kind_of, layer_options, read_value
+from convarith_cli.named import (
+    SubjectArgument,
+    names_network,
+    read_axes,
+    read_input_of_kind,
+    read_numbers,
+    read_subject,
+)
+from convarith_cli.options import Json, command_app, flag_of, kind_of, layer_options, read_value
 from convarith_cli.words import axis_names, counted
 
 if TYPE_CHECKING:
@@ -40,7 +47,7 @@ def solve(
     output_size: Annotated[
         str, typer.Option("--output", "-o", metavar="SIZE", help="Output size: 14, or one per axis: 14x15.")
     ],
-    layer: LayerArgument = "conv",
+    layer: SubjectArgument = "conv",
     input_size: Annotated[
         str | None,
         typer.Option(
