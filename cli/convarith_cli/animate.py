@@ -1,4 +1,4 @@
-"""convarith animate: a layer, a network or a named scene as a picture that moves."""
+"""convarith animate: draw a layer, a network or a named scene as an animated picture."""
 
 from __future__ import annotations
 
@@ -32,7 +32,12 @@ Examples:
   convarith animate encoder.txt -i 1x28x28 --view field -o field.mp4
 """
 PROGRESS_FROM = 200
-"""A film of so many frames shows a bar while it is written."""
+"""A progress bar is shown for films with at least this many frames."""
+VIEW_HELP = (
+    "How to show it. Layers: slide (default), matrix. Transposed convolutions also: scatter (their default), "
+    "zero-insert, overlap, together. Max unpooling: unpool. Networks: hourglass (default), field."
+)
+"""Written out, because --help must not load the tables in convarith_gallery.render. A test compares the two."""
 
 
 @app.command(epilog=EXAMPLES)
@@ -43,61 +48,65 @@ def animate(
         str,
         typer.Argument(
             metavar="SCENE|LAYER|NETWORK", show_default=False,
-            help="A scene's name (--list shows them), a layer as `shape` takes it, or a network as `trace` takes it.",
+            help="The name of a scene (see --list), a layer as in `convarith shape`, or a network as in "
+            "`convarith trace`.",
         ),
     ] = "",
     input_size: Annotated[
         str | None,
         typer.Option(
-            "--input", "-i", metavar="SIZE", show_default=False, help="Input: 4, 4x6, or 2x4x6 with channels first."
+            "--input", "-i", metavar="SIZE", show_default=False,
+            help="Input size: 4, 4x6, or 2x4x6 with the channels first; a kind such as conv is drawn in 2-D.",
         ),
     ] = None,
     view: Annotated[
         str | None,
         typer.Option(
-            metavar="VIEW", show_default=False,
-            help="slide, matrix; of a transposed convolution also scatter, zero-insert, overlap, together; "
-            "of a network hourglass, field.",
+            metavar="VIEW", show_default=False, help=VIEW_HELP,
         ),
     ] = None,
     values: Annotated[
-        str | None, typer.Option(metavar="NUMBERS", help='The input: "1..16", or "1,2;3,4".', show_default=False)
+        str | None,
+        typer.Option(metavar="NUMBERS", help='The values of the input: "1..16", or "1,2;3,4".', show_default=False),
     ] = None,
     weight: Annotated[
-        str | None, typer.Option(metavar="NUMBERS", help='The kernel: "0,1;2,3".', show_default=False)
+        str | None, typer.Option(metavar="NUMBERS", help='The weights of the kernel: "0,1;2,3".', show_default=False)
     ] = None,
-    numbers: Annotated[bool, typer.Option("--numbers", help="Show numbers, small ones if none are given.")] = False,
+    numbers: Annotated[bool, typer.Option("--numbers", help="Show numbers, even if none are given.")] = False,
     style: Annotated[
-        str | None, typer.Option(metavar="STYLE", help="flat, or slanted: maps as planes.", show_default=False)
+        str | None, typer.Option(metavar="STYLE", help="flat, or slanted to draw maps as planes.", show_default=False)
     ] = None,
-    theme: Annotated[str, typer.Option(metavar="THEME", help="light or dark; for an .svg also auto.")] = "light",
-    scale: Annotated[int, typer.Option(metavar="N", help="Pixels a point.")] = 2,
-    seconds: Annotated[float, typer.Option(metavar="S", help="How long a step is shown.")] = 0.6,
-    hold: Annotated[float, typer.Option(metavar="S", help="How long the last step is shown.")] = 2.0,
-    loops: Annotated[int, typer.Option(metavar="N", help="How often it plays; 0 never ends.")] = 0,
+    theme: Annotated[str, typer.Option(metavar="THEME", help="light, dark, or (only for .svg) auto.")] = "light",
+    scale: Annotated[int, typer.Option(metavar="N", help="Pixels per point: 1, 2 or 3.")] = 2,
+    seconds: Annotated[float, typer.Option(metavar="S", help="Seconds per step.")] = 0.6,
+    hold: Annotated[float, typer.Option(metavar="S", help="Seconds for the last step.")] = 2.0,
+    loops: Annotated[int, typer.Option(metavar="N", help="How often the animation plays; 0 to repeat it forever.")] = 0,
     frame: Annotated[
         int | None,
-        typer.Option(metavar="N", help="One step as a still picture: 1 the first, -1 the last.", show_default=False),
+        typer.Option(metavar="N", help="Draw a single step: 1 is the first, -1 the last.", show_default=False),
     ] = None,
     sheet: Annotated[
-        int | None, typer.Option(metavar="COLUMNS", help="All steps on one sheet, for print.", show_default=False)
+        int | None,
+        typer.Option(metavar="COLUMNS", help="Draw all steps on one sheet, in this many columns.", show_default=False),
     ] = None,
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", metavar="FILE", show_default=False,
-                     help="A .gif, .png, .apng, .webp, .svg or .mp4; NAME.gif if left out."),
+                     help="The file: .gif, .png, .apng, .webp, .svg or .mp4. Default: NAME.gif."),
     ] = None,
-    list_scenes: Annotated[bool, typer.Option("--list", help="List the scenes.")] = False,
+    list_scenes: Annotated[bool, typer.Option("--list", help="List the named scenes.")] = False,
     as_json: Json = False,
 ) -> Answer:  # fmt: skip
-    """A picture that moves, of your own numbers.
+    """Draw a layer, a network or a named scene as an animation, step by step.
 
-    Sizes are computed, labels and formula are on it, and a text for those who cannot see it comes with it.
+    The picture shows the computed sizes and the formula. A text description comes with it.
     """
     if list_scenes:
         return _list()._replace(as_json=as_json)
     if not what and not given:
-        raise ParameterError("name a scene (--list shows them), a layer with its options, or a network, to animate")
+        raise ParameterError(
+            "nothing to animate: name a scene (--list shows them), a layer with its options, or a network"
+        )
     film, name = _film(what or "conv", given, input_size, view, values, weight, numbers, style)
     path = output or f"{name}.gif"
     still = None if frame is None else _frame(frame, len(film.frames))
@@ -123,7 +132,7 @@ def _film(
     what: str, given: dict[str, Any], size: str | None, view: str | None, values: str | None, weight: str | None,
     numbers: bool, style: str | None,
 ) -> tuple[Film, str]:  # fmt: skip
-    """The film of the question, and a name for its file."""
+    """The film that was asked for, and the default name of its file."""
     from convarith_gallery.render import film_of_layer, film_of_network
 
     found = None if names_network(what) and not given else read_scene(what)
@@ -139,22 +148,22 @@ def _film(
         extra = [flag for flag, value in flags.items() if value]
         if extra:
             raise ParameterError(
-                f"the scene {found.name} has its own numbers: leave {', '.join(extra)} out, or name a layer"
+                f"the scene {found.name} has its own layer and numbers: leave out {', '.join(extra)}, or name a layer"
             )
         return found.film(style), found.name
     subject = read_subject(what, given, size).subject
     if not isinstance(subject, Layer):
         if size is None:
-            raise ParameterError("a network needs the shape that enters it: give it as -i 1x28x28")
+            raise ParameterError("a network needs the shape of its input: give it with -i, as in -i 1x28x28")
         if values or weight or numbers:
-            raise ParameterError("a network is shown without numbers: leave --values, --weight and --numbers out")
+            raise ParameterError("a network is shown without numbers: leave out --values, --weight and --numbers")
         return film_of_network(subject, read_input(subject, size).whole_shape(), view, style or "flat"), "network"
     from convarith_gallery.views.subject import Subject
 
     if size is None:
-        raise ParameterError(f"{subject} needs an input: give its size, as in -i 5 or -i 5x7")
-    flat_by_default = 3 if len(read_numbers(size)) == 4 else 2  # a bare kind is drawn in two dimensions
-    entered = read_input(subject, size, flat_by_default)
+        raise ParameterError(f"{subject} needs an input size: give it with -i, as in -i 5 or -i 5x7")
+    ndim = 3 if len(read_numbers(size)) == 4 else 2  # of a layer that leaves it open: pictures are flat
+    entered = read_input(subject, size, ndim)
     shape = entered.numbers if entered.sizes is None else entered.sizes
     if entered.told and entered.channels is not None:
         shape = (entered.channels, *shape)
@@ -166,9 +175,9 @@ def _film(
 
 
 def _frame(number: int, count: int) -> int:
-    """A step counted from 1, or from the end, as one counted from 0."""
+    """Convert a step counted from 1, or from the end, to a frame counted from 0."""
     if number == 0 or not -count <= number <= count:
-        raise ParameterError(f"--frame is {number}: the steps are 1 to {count}, or -1 for the last")
+        raise ParameterError(f"there is no step {number} for --frame: the steps are 1 to {count}, or -1 for the last")
     return number - 1 if number > 0 else number
 
 
@@ -184,7 +193,7 @@ def _list() -> Answer:
 
 @contextmanager
 def _bar(frames: int) -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar on a terminal, for a film that takes a while."""
+    """A progress bar, if standard error is a terminal and the film takes a while."""
     if frames < PROGRESS_FROM or not sys.stderr.isatty():
         yield None
         return

@@ -50,7 +50,7 @@ Block = str | Table | Facts | Grid | Code
 
 
 SCHEMA_VERSION = 1
-"""Counts up when a document loses or renames a key; a new key does not change it."""
+"""Changes when a key of a document is removed or renamed, or its meaning changes; not when a key is added."""
 
 
 class Answer(NamedTuple):

@@ -23,3 +23,10 @@ class ExitCode(IntEnum):
     """The reader closed the pipe (`convarith ... | head`): 128 + SIGPIPE, as for other tools, and not a word."""
     TERMINATED = 143
     """SIGTERM: 128 + SIGTERM."""
+
+
+HELP = (
+    "Exit codes: 0 answered; 1 a check found something, or nothing was found; 2 the question cannot be answered as it "
+    "was asked; 3 internal error."
+)
+"""What --help says about them."""

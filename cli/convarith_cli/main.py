@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 from convarith.errors import ConvarithError
 from convarith.sizes.normalise import nearest
 from convarith_cli.answer import Answer, escaped, write
+from convarith_cli.exit_codes import HELP as EXIT_CODES
 from convarith_cli.exit_codes import ExitCode
 from convarith_cli.options import HELP_FLAGS, MARKUP
 
@@ -70,7 +71,7 @@ def _print_version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(epilog=EXIT_CODES)
 def convarith(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)

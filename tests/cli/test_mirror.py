@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -68,6 +69,18 @@ def test_the_code_is_written_whole(cli: Cli, tmp_path: Path, torch: ModuleType) 
     exec(path.read_text(), names)
     assert names["Autoencoder"]()(torch.zeros(1, 1, 28, 28)).shape == (1, 1, 28, 28)
     assert [each.name for each in tmp_path.iterdir()] == ["decoder.py"]
+
+
+def test_the_code_is_not_wrapped_on_a_narrow_terminal() -> None:
+    from convarith_cli.answer import write_rich
+    from convarith_cli.main import answer
+    from rich.console import Console
+
+    shown = answer(["mirror", ENCODER, "-i", "1x28x28", "--code", "-"])
+    assert not isinstance(shown, int)
+    out = StringIO()
+    write_rich(shown.blocks, Console(file=out, force_terminal=True, width=40, color_system=None))
+    assert out.getvalue().rstrip() == shown.data["code"].rstrip()
 
 
 def test_the_code_alone(cli: Cli) -> None:
