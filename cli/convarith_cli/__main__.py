@@ -1,4 +1,4 @@
-"""`python -m convarith_cli` is `convarith`."""
+"""`python -m convarith_cli` runs `convarith`."""
 
 from convarith_cli.main import main
 

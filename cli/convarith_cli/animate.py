@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from convarith.errors import ParameterError
-from convarith.sizes.normalise import nearest, read_sizes
+from convarith.layers.base import Layer
 from convarith_cli.answer import Answer, Facts
-from convarith_cli.networks import is_network, read_network
-from convarith_cli.numbers import flat, read_rows
-from convarith_cli.options import Json, command_app, kind_of, layer_options, read_layer
+from convarith_cli.named import names_network, read_input, read_numbers, read_scene, read_subject
+from convarith_cli.number_lists import flat, read_rows
+from convarith_cli.options import Json, command_app, layer_options
 
 if TYPE_CHECKING:
     from convarith_gallery.drawing.film import Film
@@ -57,7 +56,7 @@ def animate(
         str | None,
         typer.Option(
             "--input", "-i", metavar="SIZE", show_default=False,
-            help="Input size: 4, 4x6, or 2x4x6 with the channels first.",
+            help="Input size: 4, 4x6, or 2x4x6 with the channels first; a kind such as conv is drawn in 2-D.",
         ),
     ] = None,
     view: Annotated[
@@ -136,17 +135,8 @@ def _film(
     """The film that was asked for, and the default name of its file."""
     from convarith_gallery.render import film_of_layer, film_of_network
 
-    sizes = None if size is None else read_sizes(size, "--input")
-    if is_network(what) and not given:
-        if sizes is None:
-            raise ParameterError("a network needs the shape of its input: give it with -i, as in -i 1x28x28")
-        if values or weight or numbers:
-            raise ParameterError("a network is shown without numbers: leave out --values, --weight and --numbers")
-        return film_of_network(read_network(what, sizes), sizes, view, style or "flat"), "network"
-    if _is_scene(what):
-        from convarith_gallery.scenes import scene
-
-        found = scene(what)
+    found = None if names_network(what) and not given else read_scene(what)
+    if found is not None:
         flags = {
             "-i": size,
             "--view": view,
@@ -161,37 +151,27 @@ def _film(
                 f"the scene {found.name} has its own layer and numbers: leave out {', '.join(extra)}, or name a layer"
             )
         return found.film(style), found.name
+    subject = read_subject(what, given, size).subject
+    if not isinstance(subject, Layer):
+        if size is None:
+            raise ParameterError("a network needs the shape of its input: give it with -i, as in -i 1x28x28")
+        if values or weight or numbers:
+            raise ParameterError("a network is shown without numbers: leave out --values, --weight and --numbers")
+        return film_of_network(subject, read_input(subject, size).whole_shape(), view, style or "flat"), "network"
     from convarith_gallery.views.subject import Subject
 
-    layer = read_layer(what, given)
-    if sizes is None:
-        raise ParameterError(f"{layer} needs an input size: give it with -i, as in -i 5 or -i 5x7")
-    if layer.ndim is None and len(sizes) == 1:
-        sizes *= 2
-    subject = Subject.of(
-        layer, sizes, None if values is None else flat(read_rows(values, "--values")),
+    if size is None:
+        raise ParameterError(f"{subject} needs an input size: give it with -i, as in -i 5 or -i 5x7")
+    ndim = 3 if len(read_numbers(size)) == 4 else 2  # of a layer that leaves it open: pictures are flat
+    entered = read_input(subject, size, ndim)
+    shape = entered.numbers if entered.sizes is None else entered.sizes
+    if entered.told and entered.channels is not None:
+        shape = (entered.channels, *shape)
+    drawn = Subject.of(
+        subject, shape, None if values is None else flat(read_rows(values, "--values")),
         None if weight is None else flat(read_rows(weight, "--weight")), numbers or None,
     )  # fmt: skip
-    return film_of_layer(subject, view, style or "flat"), layer.kind
-
-
-def _is_scene(what: str) -> bool:
-    """Is the word the name of a scene? Raises ParameterError, with a suggestion, if it is not a layer either."""
-    if not re.fullmatch(r"[\w-]+", what):
-        return False
-    try:
-        kind_of(what)
-    except ParameterError as error:
-        from convarith_gallery.scenes import scenes
-
-        from convarith.layers.registry import KINDS, all_names
-
-        if what in all_names():
-            return False
-        if what.replace("-", "_") not in scenes():
-            raise ParameterError(f"unknown scene or layer {what!r}: {nearest(what, [*scenes(), *KINDS])}") from error
-        return True
-    return False
+    return film_of_layer(drawn, view, style or "flat"), subject.kind
 
 
 def _frame(number: int, count: int) -> int:

@@ -1,4 +1,4 @@
-"""convarith mirror: the decoder of an encoder, as a table beside it and as PyTorch code."""
+"""convarith mirror: the decoder of an encoder, as a table next to it and as PyTorch code."""
 
 from typing import Annotated, Any
 
@@ -10,10 +10,13 @@ from convarith.decoders.plan import Report, Step
 from convarith.decoders.trial_run import Trial
 from convarith.errors import ParameterError
 from convarith.networks.network import Node
-from convarith.sizes.normalise import read_sizes, times
-from convarith_cli.answer import Answer, Block, Facts, Table
-from convarith_cli.networks import NetworkArgument, read_network
-from convarith_cli.options import Json, command_app
+from convarith.sizes.normalise import times
+from convarith_cli.answer import Answer, Block, Code, Facts, Table
+from convarith_cli.conditions import condition
+from convarith_cli.exit_codes import ExitCode
+from convarith_cli.named import NetworkArgument, read_input, read_network
+from convarith_cli.options import Json, Markdown, command_app
+from convarith_cli.words import counted
 
 app = command_app()
 
@@ -33,46 +36,54 @@ def mirror(
         str,
         typer.Option(
             "--input", "-i", metavar="SHAPE", show_default=False,
-            help="Input shape, channels first, without a batch: 3x224x224.",
+            help="Input shape, channels first, without a batch: 3x224x224. The channels may be left out if the "
+            "first layer says how many it takes.",
         ),
     ],
     upsample: Annotated[
         str,
-        typer.Option(metavar="WAY", help="How sizes grow: transposed, resize, pixel-shuffle or unpool."),
+        typer.Option(metavar="WAY", help="How sizes are increased: transposed, resize, pixel-shuffle or unpool."),
     ] = "transposed",
-    even: Annotated[bool, typer.Option("--even", help="The nearest kernels that leave no checkerboard.")] = False,
+    even: Annotated[bool, typer.Option("--even", help="Use the nearest kernels that leave no checkerboard.")] = False,
     any_size: Annotated[
-        bool, typer.Option("--any-size", help="Follow the encoder's sizes: every legal input comes back.")
+        bool,
+        typer.Option("--any-size", help="Follow the sizes of the encoder, so that every accepted input comes back."),
     ] = False,
     skips: Annotated[
-        bool, typer.Option("--skips", help="A U-Net: join the encoder's maps to the decoder's. Sizes follow, too.")
+        bool,
+        typer.Option(
+            "--skips", help="Build a U-Net: join the encoder's feature maps to the decoder's. Implies --any-size."
+        ),
     ] = False,
     final: Annotated[
-        str | None, typer.Option(metavar="ACTIVATION", help="The last layer: Sigmoid, Tanh, ...", show_default=False)
+        str | None, typer.Option(metavar="ACTIVATION", help="The last layer: sigmoid, tanh, ...", show_default=False)
     ] = None,
     code: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Write the code to a file ('-': nothing but the code).", show_default=False),
+        typer.Option(metavar="FILE", help="Write the code to a file; '-' prints only the code.", show_default=False),
     ] = None,
     autoencoder: Annotated[
-        bool, typer.Option("--autoencoder", help="Code of the encoder and the whole autoencoder, too.")
+        bool, typer.Option("--autoencoder", help="Also write the code of the encoder and of the whole autoencoder.")
     ] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Run the code in torch once: shapes, a backward pass, the loss.")
+        bool,
+        typer.Option(
+            "--verify", help="Run the code once in torch: shapes, a backward pass, the loss. Exit code 1 if it fails."
+        ),
     ] = False,
     as_json: Json = False,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help="Markdown, for a README or a paper.")] = False,
+    as_markdown: Markdown = False,
 ) -> Answer:  # fmt: skip
-    """The decoder that mirrors an encoder.
+    """Design the decoder that mirrors an encoder.
 
-    Every intermediate shape comes back. Prints the decoder beside the encoder's layers, which inputs it serves, which
-    layers would leave a checkerboard, and PyTorch code that runs as it stands.
+    The decoder restores every intermediate shape. Prints its layers next to those of the encoder, the input sizes that
+    it works for, the layers that would leave a checkerboard, and PyTorch code that runs as it is.
     """
-    shape = read_sizes(input_shape, "--input")
     if code == "-" and (as_json or as_markdown):
-        raise ParameterError("--code - writes nothing but the code: leave --json and --markdown out")
+        raise ParameterError("--code - prints only the code: leave --json and --markdown out")
+    encoder = read_network(network, input_shape)
     decoder = decoder_of(
-        read_network(network, shape), shape,
+        encoder, read_input(encoder, input_shape).whole_shape(),
         upsample=upsample, even=even, any_size=any_size, skips=skips, final=final,
     )  # fmt: skip
     written = decoder.code(autoencoder)
@@ -83,25 +94,24 @@ def mirror(
         write_whole(str(code), written)
     report = decoder.report
     data = _data(decoder, report, written, trial)
-    failed = int(trial is not None and bool(trial.problems))
+    failed = ExitCode.FOUND if trial is not None and trial.problems else ExitCode.ANSWERED
     if code == "-":
-        return Answer(data, [written.rstrip()], exit_code=failed)
+        return Answer(data, [Code(written, "python")], exit_code=failed)
     blocks: list[Block] = [_title(decoder, report), _table(decoder), _facts(decoder, report, trial)]
     if code is not None:
-        blocks.append(f"The code is in {code}.")
+        blocks.append(f"Wrote the code to {code}.")
     else:
-        blocks.append(f"```python\n{written}```" if as_markdown else written.rstrip())
+        blocks.append(Code(written, "python"))
     return Answer(data, blocks, as_json=as_json, as_markdown=as_markdown, exit_code=failed)
 
 
 def _title(decoder: Decoder, report: Report) -> str:
     shapes = f"{times(decoder.latent_shape)} -> {times(decoder.input_shape)}"
-    layers = f"{len(decoder.mirrors):,} layer{'s' if len(decoder.mirrors) != 1 else ''}"
-    return f"{shapes}: {layers}, {report.parameters:,} parameters"
+    return f"{shapes}: {counted(len(decoder.mirrors), 'layer')}, {counted(report.parameters, 'parameter')}"
 
 
 def _table(decoder: Decoder) -> Table:
-    """The decoder's layers, the encoder's layer beside the first of those that lead it back."""
+    """The layers of the decoder; the first of those that undo a layer of the encoder has that layer next to it."""
     rows, before = [], None
     layers = {node.name: node for node in decoder.network.nodes}
     for name, step in decoder.mirrors.items():
@@ -116,32 +126,32 @@ def _table(decoder: Decoder) -> Table:
 
 
 def _shown(node: Node, step: Step) -> str:
-    """A layer; one that also reads the encoder says what for."""
+    """A layer; if it also reads the encoder, it says what for."""
     if len(node.inputs) == 1:
         return str(node.layer)
     if node.layer.kind == "concat":
         return f"joined with {node.inputs[1]}"
     if step.way.fit == "unpool":
-        return f"unpooled by the indices of encoder.{step.stage.exit}"
-    return f"cut to the size of {node.inputs[1]}" if step.way.fit == "crop" else f"to the size of {node.inputs[1]}"
+        return f"unpooled with the indices of encoder.{step.stage.exit}"
+    return f"{'cropped' if step.way.fit == 'crop' else 'resized'} to the size of {node.inputs[1]}"
 
 
 def _facts(decoder: Decoder, report: Report, trial: Trial | None) -> Facts:
-    facts = [("serves", "; ".join(sizes.words(letter) for letter, sizes in report.serves) or "this shape")]
+    facts = [("works for", "; ".join(sizes.words(letter) for letter, sizes in report.serves) or "this shape")]
     if report.follows:
-        facts.append(("sizes", "follow the encoder's"))
+        facts.append(("sizes", "those of the encoder, for any input"))
     uneven = [
-        f"{each.name.removeprefix('decoder.')} {each.layer}: even would be {each.remedy}"
-        for each in report.checkerboards
+        f"{each.name.removeprefix('decoder.')} {each.layer}: {each.remedy} is even" for each in report.checkerboards
     ]
     facts.append(("checkerboard", "\n".join(uneven) or "none"))
     if decoder.even:
-        facts.append(("even costs", f"{report.cost_of_even:,} parameters"))
+        facts.append(("cost of even", counted(report.cost_of_even, "parameter")))
     if report.remarks:
         facts.append(("remarks", "\n".join(report.remarks)))
     if trial is not None:
-        good = f"{trial.shapes} shapes as designed, loss {trial.loss:.3g}, {trial.gradients} gradients"
-        facts.append(("in torch", "\n".join(trial.problems) or good))
+        shapes, gradients = counted(trial.shapes, "shape"), counted(trial.gradients, "gradient")
+        good = f"{shapes} as designed, loss {trial.loss:.3g}, {gradients}"
+        facts.append(("run in torch", "\n".join(trial.problems) or good))
     return Facts(facts)
 
 
@@ -166,9 +176,10 @@ def _data(decoder: Decoder, report: Report, written: str, trial: Trial | None) -
         "output": list(decoder.steps[-1].shape),
         "exact": report.exact,
         "serves": [sizes.words(letter) for letter, sizes in report.serves],
+        "serves_condition": [condition(sizes) for _, sizes in report.serves],
         "follows_sizes": report.follows,
         "checkerboards": [
-            {"name": each.name, "layer": str(each.layer), "axes": list(each.axes), "even": str(each.remedy)}
+            {"name": each.name, "layer": str(each.layer), "axes": list(each.axes), "even_layer": str(each.remedy)}
             for each in report.checkerboards
         ],
         "parameters": report.parameters,

@@ -32,23 +32,27 @@ class LayerOption(NamedTuple):
 
 
 OPTIONS = (
-    LayerOption("kernel_size", ("--kernel", "--kernel-size", "-k"), "Kernel size: 3, or 3x5 one an axis."),
-    LayerOption("stride", ("--stride", "-s"), "Stride; a pool's is its kernel unless given."),
+    LayerOption("kernel_size", ("--kernel", "--kernel-size", "-k"), "Kernel size: 3, or one per axis: 3x5."),
+    LayerOption("stride", ("--stride", "-s"), "Stride; for a pool the default is its kernel size."),
     LayerOption("padding", ("--padding", "-p"), "Padding: 1, 1x2, before:after as in 1:0, same, valid.", "N|WORD"),
     LayerOption("dilation", ("--dilation", "-d"), "Distance between the kernel's taps."),
-    LayerOption("output_padding", ("--output-padding", "--op"), "What a transposed convolution adds at the end."),
-    LayerOption("ceil_mode", ("--ceil-mode",), "Pools: round up.", flag=True),
-    LayerOption("output_size", ("--output-size",), "Size that an adaptive pool or a fold gives."),
-    LayerOption("size", ("--size",), "Size that an upsampling gives."),
-    LayerOption("scale_factor", ("--scale-factor",), "Factor of an upsampling: 2, or 2x1.5."),
+    LayerOption(
+        "output_padding", ("--output-padding", "--op"), "Positions that a transposed convolution adds at the end."
+    ),
+    LayerOption("ceil_mode", ("--ceil-mode",), "Pools: round the output size up.", flag=True),
+    LayerOption("output_size", ("--output-size",), "Output size of an adaptive pool or a fold."),
+    LayerOption("size", ("--size",), "Output size of an upsampling."),
+    LayerOption("scale_factor", ("--scale-factor",), "Factor of an upsampling: 2, or one per axis: 2x1.5."),
     LayerOption("upscale_factor", ("--upscale-factor",), "Factor of a pixel shuffle."),
     LayerOption("downscale_factor", ("--downscale-factor",), "Factor of a pixel unshuffle."),
-    LayerOption("output_ratio", ("--output-ratio",), "Output over input of a fractional pool."),
+    LayerOption("output_ratio", ("--output-ratio",), "Output size divided by input size, for a fractional pool."),
     LayerOption("norm_type", ("--norm-type",), "Power of a power-average pool."),
     LayerOption(
         "mode", ("--mode",), "Upsampling: nearest, bilinear, ...; pad: zeros, reflect, replicate, circular.", "WORD"
     ),
-    LayerOption("padding_mode", ("--padding-mode",), "A convolution's: zeros, reflect, replicate, circular.", "WORD"),
+    LayerOption(
+        "padding_mode", ("--padding-mode",), "Padding of a convolution: zeros, reflect, replicate, circular.", "WORD"
+    ),
     LayerOption("in_channels", ("--in-channels",), "Input channels."),
     LayerOption("out_channels", ("--out-channels",), "Output channels."),
     LayerOption("groups", ("--groups",), "Groups of channels."),
@@ -60,14 +64,16 @@ LAYER_HELP = "A kind (conv, conv-transpose, max-pool, upsample, ...) or a call s
 
 
 def complete_kind(incomplete: str) -> list[str]:
-    """The kinds that begin like this, for the shell."""
+    """The kinds that start with these letters, for completion in the shell."""
     return [kind for kind in KINDS if kind.startswith(incomplete)]
 
 
 LayerArgument = Annotated[
     str, typer.Argument(metavar="[LAYER]", help=LAYER_HELP, autocompletion=complete_kind, show_default=False)
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a README or a paper.")]
 
 
 def command_app() -> typer.Typer:
@@ -80,13 +86,13 @@ MARKUP: Literal["rich"] | None = "rich" if sys.stdout is not None and sys.stdout
 
 HELP_FLAGS = {"help_option_names": ["--help", "-h"]}
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Outcome = TypeVar("Outcome")
 
 
-def layer_options(command: Command) -> Command:
-    """Give a command every option of OPTIONS; it gets those that were given as one dictionary, `given`."""
+def layer_options(command: Callable[..., Outcome]) -> Callable[..., Outcome]:
+    """Add every option of OPTIONS to a command, which receives those that were given as one dictionary, `given`."""
 
-    def with_options(**values: Any) -> Any:
+    def with_options(**values: Any) -> Outcome:
         given = {
             option.parameter: value
             for option in OPTIONS
@@ -113,10 +119,9 @@ def layer_options(command: Command) -> Command:
     with_options.__name__ = command.__name__
     with_options.__doc__ = command.__doc__
     with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    with_options.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
-    )
-    return with_options  # type: ignore[return-value]
+    signature = inspect.Signature([parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters])
+    vars(with_options)["__signature__"] = signature  # what typer reads
+    return with_options
 
 
 def flag_of(parameter: str) -> str:
@@ -125,9 +130,12 @@ def flag_of(parameter: str) -> str:
 
 
 def kind_of(text: str) -> tuple[str, int | None]:
-    """The kind and the dimension of a word: ('conv', None) of conv, ('max-pool', 2) of max-pool2d and of MaxPool2d.
+    """The kind and the dimension that a word names; the dimension is None if the word leaves it open.
 
-    Raises ParameterError for a word that is no kind, naming the nearest.
+    Raises ParameterError for a word that is not a kind, with the nearest one.
+
+    >>> kind_of("conv"), kind_of("max-pool2d"), kind_of("MaxPool2d")
+    (('conv', None), ('max-pool', 2), ('max-pool', 2))
     """
     word = text.lower().removeprefix("torch.").removeprefix("nn.").replace("-", "").replace("_", "")
     stem, ndim = (word[:-2], int(word[-2])) if re.search(r"[123]d$", word) else (word, None)
@@ -140,19 +148,17 @@ def kind_of(text: str) -> tuple[str, int | None]:
 
 
 def read_layer(text: str, given: dict[str, Any]) -> Layer:
-    """The layer of the LAYER argument and the options. Raises ConvarithError for what is no layer."""
-    from convarith.layers.parser import parse  # a kind alone needs no parser
-
+    """The layer of the LAYER argument and the options. Raises ConvarithError if they do not describe one."""
     if "(" in text:
         if given:
             flags = ", ".join(flag_of(parameter) for parameter in given)
             raise ParameterError(f"{text} is a whole call: write its parameters in it, not as {flags}")
-        return parse(text)
+        return _parsed(text)
     try:
         kind, ndim = kind_of(text)
     except ParameterError:
         if text in all_names() and not given:  # a layer without parameters: ReLU
-            return parse(text)
+            return _parsed(text)
         raise
     cls = class_of_kind(kind)
     values = read_values(kind, given)
@@ -161,7 +167,7 @@ def read_layer(text: str, given: dict[str, Any]) -> Layer:
     missing = [name for name in needed if name not in values]
     if not {option.parameter for option in OPTIONS}.issuperset(missing):
         call = f"{cls.__name__}({', '.join(f'{name}=...' for name in needed)})"
-        raise ParameterError(f"{kind} has no options for what it needs: write the call, '{call}'")
+        raise ParameterError(f"{kind} needs parameters that have no option: write the call, '{call}'")
     if missing:
         raise ParameterError(f"{kind} needs {' and '.join(map(flag_of, missing))}")
     if ndim:
@@ -169,8 +175,14 @@ def read_layer(text: str, given: dict[str, Any]) -> Layer:
     return cls(**values)
 
 
+def _parsed(text: str) -> Layer:
+    from convarith.layers.parser import parse  # a kind alone needs no parser
+
+    return parse(text)
+
+
 def read_values(kind: str, given: dict[str, Any]) -> dict[str, Any]:
-    """The options as parameters of this kind. Raises ParameterError for one that the kind does not have."""
+    """The options as parameters of this kind. Raises ParameterError for an option that the kind does not have."""
     takes = list(inspect.signature(class_of_kind(kind)).parameters)
     values: dict[str, Any] = {}
     for parameter, text in given.items():
@@ -182,7 +194,7 @@ def read_values(kind: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_value(parameter: str, text: Any) -> Any:
-    """The value of one option's text."""
+    """The value of one option."""
     if not isinstance(text, str) or parameter in ("mode", "padding_mode"):
         return text
     if parameter in ("scale_factor", "output_ratio", "norm_type"):
@@ -197,7 +209,7 @@ def _numbers(text: str, name: str) -> float | tuple[float, ...]:
     try:
         numbers = tuple(float(word) for word in re.split(r"[x,]", text))
     except ValueError:
-        raise ConvarithError(f"{name} {text!r} is no number: write 2, or one an axis as in 2x1.5") from None
+        raise ConvarithError(f"{name} {text!r} is not a number: write 2, or one per axis as in 2x1.5") from None
     return numbers[0] if len(numbers) == 1 else numbers
 
 
@@ -208,7 +220,7 @@ def _padding(text: str) -> Any:
     entries = []
     for word in re.split(r"[x,]", text):
         if ":" in word and not re.fullmatch(r"\s*-?\d+\s*:\s*-?\d+\s*", word):
-            raise ConvarithError(f"--padding {text!r} is no padding: write 1, 1x2, or before:after as in 1:0x2:2")
+            raise ConvarithError(f"--padding {text!r} is not a padding: write 1, 1x2, or before:after as in 1:0x2:2")
         pair = read_sizes(word.replace(":", "x"), flag_of("padding")) if ":" in word else None
         entries.append(pair or read_sizes(word, flag_of("padding"))[0])
     return entries[0] if len(entries) == 1 and isinstance(entries[0], int) else tuple(entries)

@@ -1,8 +1,7 @@
-"""convarith overlap: is a layer's output hit evenly, or its gradient; why not, and what would be even."""
+"""convarith overlap: whether the outputs of a layer, or its gradients, are hit evenly; why not, and what would be."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from fractions import Fraction
 from math import isfinite, prod
@@ -15,11 +14,11 @@ from convarith.checkerboards.overlap import overlap as overlap_of
 from convarith.errors import ConvarithError, ParameterError
 from convarith.layers.base import Layer
 from convarith.networks.network import Network, Node
-from convarith.pytorch.user_code import is_code, network_of, read_module
-from convarith.sizes.normalise import read_sizes, times
-from convarith_cli import networks
+from convarith.sizes.normalise import times
 from convarith_cli.answer import Answer, Block, Facts, Grid, Table
-from convarith_cli.options import LAYER_HELP, Json, command_app, complete_kind, layer_options, read_layer
+from convarith_cli.named import Input, SubjectArgument, read_input, read_subject
+from convarith_cli.options import Json, Markdown, command_app, layer_options
+from convarith_cli.words import axis_names, counted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 app = command_app()
 
 WIDEST = 24
-"""Columns and rows of a map that is shown whole."""
+"""The columns and rows up to which a map is shown whole."""
 
 EXAMPLES = """
 \b
@@ -47,25 +46,21 @@ Examples:
 @layer_options
 def overlap(
     given: dict[str, Any],
-    layer: Annotated[
-        str,
-        typer.Argument(
-            metavar="[LAYER|NETWORK]", help=f"{LAYER_HELP} Or a network: {networks.NETWORK_HELP[:1].lower()}"
-            f"{networks.NETWORK_HELP[1:]}", autocompletion=complete_kind, show_default=False,
-        ),
-    ] = "conv-transpose",
+    layer: SubjectArgument = "conv-transpose",
     input_size: Annotated[
         str | None,
         typer.Option(
             "--input", "-i", metavar="SIZE", show_default=False,
-            help="Input size: 28, or 28x30 one an axis; of a network also its shape, 3x28x28.",
+            help="Input size: 28, or one per axis: 28x30. If the layer or network says its dimension, also with the "
+            "channels first: 3x28x28.",
         ),
     ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
             metavar="FILE", show_default=False,
-            help="A checkpoint (.safetensors, .pt, .pth): which layers' weights make a pattern, strongest first.",
+            help="A checkpoint (.safetensors, .pt, .pth): lists the layers whose weights make a pattern, strongest "
+            "first.",
         ),
     ] = None,
     plot: Annotated[
@@ -73,47 +68,46 @@ def overlap(
         typer.Option(metavar="FILE", help="Draw the counts and their spectrum: .png, .svg, .pdf.", show_default=False),
     ] = None,
     as_json: Json = False,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help="Markdown, for a README or a paper.")] = False,
+    as_markdown: Markdown = False,
 ) -> Answer:  # fmt: skip
-    """How often each output is hit.
+    """Count how often each output is hit.
 
-    Of a transposed convolution, another layer that upsamples, or a network of them; of convolutions and pools, how
-    often the gradient of each input is. The verdict, why, the counts as a map, and layers of the same sizes that are
-    even. With weights the list of layers whose kernels make a pattern.
+    For transposed convolutions, other layers that upsample, and networks of them: how often each output is hit. For
+    convolutions and pools: how often the gradient of each input is. Prints the verdict, its cause, the counts as a
+    map, and layers with the same sizes that are even. With weights, also the layers whose kernels make a pattern.
     """
-    sizes = None if input_size is None else read_sizes(input_size, "--input")
-    subject: Layer | Network
-    module: nn.Module | None = None
-    looks_like_file = "(" not in layer and (os.sep in layer or "." in layer)
-    if (networks.is_network(layer) or looks_like_file) and not given:
-        shape = sizes if sizes is not None and len(sizes) > 2 else None
-        module = read_module(layer) if is_code(layer) else None
-        subject = networks.read_network(layer, shape) if module is None else network_of(module, shape)
-        sizes = None if sizes is None else _spatial(sizes, len(overlap_of(subject).axes))
-    else:
-        subject = read_layer(layer, given)
-    found = overlap_of(subject, sizes if sizes is None or len(sizes) > 1 else sizes[0])
-    if sizes is not None and len(sizes) == 1 and getattr(subject, "kind", "") != "fold":
-        sizes *= len(found.axes)
+    subject, module = read_subject(layer, given, input_size)
+    entered = None if input_size is None else read_input(subject, input_size)
+    found, sizes = _answered(subject, entered)
     ranking = _ranking(subject, module, weights)
-    data = _data(found, sizes, ranking)
+    remarks = [] if entered is None else entered.remarks
+    data = _data(found, sizes, ranking) | {"remarks": remarks}
     blocks = [_title(found), *_why(found), *_map(found), _facts(found), *_repairs(found), *_weighted(ranking)]
+    blocks += [f"{remark}." for remark in remarks]
     if plot is not None:
         from convarith_gallery.atomic_file import write_whole
         from convarith_gallery.plots.overlap import picture
 
         write_whole(plot, picture(found, plot))
-        blocks.append(f"The picture is in {plot}.")
+        blocks.append(f"Wrote the picture to {plot}.")
     return Answer(data, blocks, as_json=as_json, as_markdown=as_markdown)
 
 
-def _spatial(sizes: tuple[int, ...], axes: int) -> tuple[int, ...]:
-    """The sizes without the channels."""
-    return sizes[1:] if len(sizes) == axes + 1 else sizes
+def _answered(subject: Layer | Network, entered: Input | None) -> tuple[Overlap, tuple[int, ...] | None]:
+    """The overlap, and the spatial sizes that -i gives."""
+    if entered is None:
+        return overlap_of(subject), None
+    sizes = entered.sizes
+    if sizes is None:  # a network that leaves its dimension open
+        axes = len(overlap_of(subject).axes)
+        sizes = entered.numbers[1:] if len(entered.numbers) == axes + 1 else entered.numbers
+        sizes = sizes * axes if len(sizes) == 1 else sizes
+    with entered.explained():
+        return overlap_of(subject, sizes if len(sizes) > 1 else sizes[0]), sizes
 
 
 def _ranking(subject: Layer | Network, module: nn.Module | None, weights: str | None) -> Ranking | None:
-    """The list of layers whose weights make a pattern: those of a checkpoint, or a module's own."""
+    """The layers whose weights make a pattern, with the weights of a checkpoint or those of the module itself."""
     from convarith.checkerboards.artefacts import read_checkpoint, strengths
 
     if weights is not None:
@@ -127,8 +121,7 @@ def _ranking(subject: Layer | Network, module: nn.Module | None, weights: str | 
 
 def _title(found: Overlap) -> str:
     subject = found.subject
-    count = len(subject.nodes) if isinstance(subject, Network) else 0
-    name = f"{count} layer{'s' if count != 1 else ''}" if isinstance(subject, Network) else str(subject)
+    name = counted(len(subject.nodes), "layer") if isinstance(subject, Network) else str(subject)
     verdict = "even" if found.even else "uneven"
     if found.side == "gradient":
         verdict += " gradient"
@@ -143,44 +136,47 @@ def _against(contrast: Fraction | None) -> str:
 
 
 def _why(found: Overlap) -> list[Block]:
-    """The reason; of a network a table of what each layer brings."""
+    """The cause; for a network, a table of what each layer contributes."""
     if not any(found.frequencies):
         return [found.why]
     seen: dict[tuple[Frequency, ...], list[int]] = {}
     for axis, each in enumerate(found.frequencies):
         seen.setdefault(each, []).append(axis)
+    names = axis_names(len(found.frequencies))
     rows = []
     for each, axes in seen.items():
         told: dict[tuple[str, str | None], list[str]] = {}
         for frequency in each:
             told.setdefault((frequency.brought_by, frequency.cured_by), []).append(str(frequency.cycles))
-        where = "all" if len(seen) == 1 else ", ".join(map(str, axes))
+        where = "all" if len(seen) == 1 else ", ".join(names[axis] for axis in axes)
         rows += [(brings, _some(cycles), cure or "nothing", where) for (brings, cure), cycles in told.items()]
-    return [Table(("layer", "brings cycles a position", "cured by", "axes"), rows)]
+    return [Table(("layer", "adds cycles per position", "removed by", "axes"), rows)]
 
 
 def _some(cycles: list[str]) -> str:
-    return ", ".join(cycles) if len(cycles) <= 6 else f"{len(cycles)} from {cycles[0]} to {cycles[-1]}"
+    return ", ".join(cycles) if len(cycles) <= 6 else f"{len(cycles)} frequencies from {cycles[0]} to {cycles[-1]}"
 
 
 def _map(found: Overlap) -> list[Block]:
-    """All counts where they are few, else one period of the inner ones."""
+    """All counts if they are few, otherwise one period of the inner ones."""
     small = found.counts is not None and all(len(counts) <= WIDEST for counts in found.counts)
     axes = found.counts if small and found.counts is not None else found.interior
     what = "output" if found.side == "output" else "input"
     size = times(len(counts) for counts in axes)
     head = (
-        f"How often each of the {size} {what}s is hit:" if small else f"How often the {what}s inside are hit, {size}:"
+        f"How often each of the {size} {what}s is hit:"
+        if small
+        else f"How often the {what}s away from the border are hit (one period, {size}):"
     )
     if not small and found.even:
-        head = f"Every {what} inside is hit equally often:"
+        head = f"Every {what} away from the border is hit equally often:"
     if len(axes) == 2:
         rows = [line[:WIDEST] for line in found.grid(inside=not small)[:WIDEST]]
     else:
         rows = [list(counts[:WIDEST]) for counts in axes]
     if len(axes) > 2:
-        how = "the counts multiply" if found.separable else "by itself"
-        head = head.replace(":", f", axis by axis ({how}):")
+        how = "the counts multiply" if found.separable else "each axis by itself"
+        head = head.replace(":", f", one axis per row ({how}):")
     values = sorted({count for row in rows for count in row} - {0})
     width = max(map(len, rows))
     cells = [[*map(str, row), *[""] * (width - len(row))] for row in rows]
@@ -191,14 +187,15 @@ def _map(found: Overlap) -> list[Block]:
 
 def _facts(found: Overlap) -> Facts:
     span = str(found.min) if found.min == found.max else f"{found.min} to {found.max}"
-    facts = [("counts", span + (", borders included" if found.counts else " inside"))]
+    facts = [("counts", span + (", including the border" if found.counts else ", excluding the border"))]
     facts.append(("period", times(found.period)))
     border = _border(found)
     if border is None:
-        facts.append(("border", "no input that is taken is large enough to tell it"))
+        facts.append(("border", "unknown: no accepted input is large enough"))
     else:
-        texts = [f"{left} and {right}" for left, right in border]
-        facts.append(("border", texts[0] if len(set(texts)) == 1 else "; ".join(texts)))
+        texts = [_ends(*ends) for ends in border]
+        named = [f"{name}: {text}" for name, text in zip(axis_names(len(texts)), texts, strict=True)]
+        facts.append(("border", texts[0] if len(set(texts)) == 1 else "; ".join(named)))
     if found.counts is not None:
         total = prod(map(len, found.counts))
         missed = total - prod(sum(map(bool, counts)) for counts in found.counts)
@@ -208,8 +205,21 @@ def _facts(found: Overlap) -> Facts:
     if shares is not None:
         ends = [(min(each), max(each)) for each in shares]
         least, most = (prod((end[at] for end in ends), start=Fraction(1)) for at in (0, 1))
-        facts.append(("gradient", f"{least} to {most} of each output's" if least != most else f"{most} everywhere"))
+        facts.append(
+            ("gradient", f"{least} to {most} of an output's gradient" if least != most else f"{most} everywhere")
+        )
     return Facts(facts)
+
+
+def _ends(before: int, after: int) -> str:
+    """The width of the border at the start and at the end of an axis."""
+    if not before and not after:
+        return "none"
+    if before == after:
+        return f"{counted(before, 'position')} at each end"
+    if not before or not after:
+        return f"{counted(before or after, 'position')}, only at the {'start' if before else 'end'}"
+    return f"{counted(before, 'position')} at the start, {after} at the end"
 
 
 def _border(found: Overlap) -> tuple[tuple[int, int], ...] | None:
@@ -229,7 +239,7 @@ def _shares(found: Overlap) -> tuple[tuple[Fraction, ...], ...] | None:
 
 
 def _repairs(found: Overlap) -> list[Block]:
-    """Layers to put in the place of uneven ones."""
+    """Layers that can replace the uneven ones."""
     if not found.repairs:
         return []
     rows = [
@@ -237,7 +247,7 @@ def _repairs(found: Overlap) -> list[Block]:
         for repair in found.repairs
     ]
     return [
-        "Even, of the same size for every input:",
+        "Even, with the same output size for every input:",
         Facts([(name, f"{layers}\n{text}") for name, layers, text in rows]),
     ]
 
@@ -247,20 +257,23 @@ def _weighted(ranking: Ranking | None) -> list[Block]:
         return []
     blocks: list[Block] = []
     if ranking.artefacts:
-        columns = ("layer", "", "pattern of", "over the signal", "dB", "worst channel", "white noise")
+        columns = ("layer", "", "pattern in", "pattern / signal", "dB", "worst channel", "white noise")
         rows = [
             (each.name, str(each.layer), each.side, f"{each.strength:.3g}", f"{each.decibels:.1f}",
              str(each.worst_channel), f"{each.noise_contrast:.3g} : 1")
             for each in ranking.artefacts
         ]  # fmt: skip
-        blocks += ["What the weights make of constant inputs, strongest first:", Table(columns, rows, columns[3:])]
+        blocks += [
+            "The pattern that the weights make of a constant input, strongest first:",
+            Table(columns, rows, columns[3:]),
+        ]
     else:
-        blocks.append("No layer with weights moves by more than 1: no pattern comes of them.")
+        blocks.append("No layer with weights has a stride above 1, so the weights make no pattern.")
     lines = [(name, why) for name, why in ranking.missing.items()]
     if lines:
-        blocks += ["Layers without weights:", Facts(lines)]
+        blocks += ["Layers for which there are no weights:", Facts(lines)]
     if ranking.unused:
-        blocks.append(f"Weights of no layer here: {', '.join(ranking.unused)}.")
+        blocks.append(f"Weights that belong to none of the layers: {', '.join(ranking.unused)}.")
     return blocks
 
 
@@ -270,7 +283,7 @@ def _weighted(ranking: Ranking | None) -> list[Block]:
 def _data(found: Overlap, sizes: Sequence[int] | None, ranking: Ranking | None) -> dict[str, Any]:
     border, shares = _border(found), _shares(found)
     return {
-        "subject": str(found.subject),
+        "layer": str(found.subject),
         "side": found.side,
         "input_size": None if sizes is None else list(sizes),
         "even": found.even,
@@ -319,5 +332,5 @@ def _artefact(artefact: Artefact) -> dict[str, Any]:
 
 
 def _finite(number: float) -> float | None:
-    """JSON has no infinity."""
+    """JSON has no infinity, so None stands for it."""
     return number if isfinite(number) else None

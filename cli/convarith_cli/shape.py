@@ -1,4 +1,4 @@
-"""convarith shape: the size a layer gives, its formula, what the size does next, and the way back."""
+"""convarith shape: the output size of a layer, its formula, its growth, and the layer that leads back."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convarith.errors import ConvarithError, ShapeError
+from convarith.errors import ConvarithError, ParameterError, ShapeError
 from convarith.layers.base import Layer, SpatialLayer
 from convarith.layers.window import WindowLayer
-from convarith.sizes.normalise import read_sizes, times
+from convarith.sizes.normalise import times
 from convarith.sizes.rules import AxisRule
 from convarith_cli.answer import Answer, Block, Facts, Table
-from convarith_cli.networks import is_network
-from convarith_cli.options import Json, LayerArgument, command_app, layer_options, read_layer
+from convarith_cli.conditions import run_data
+from convarith_cli.named import Input, SubjectArgument, read_input, read_subject
+from convarith_cli.options import Json, command_app, layer_options
+from convarith_cli.words import axis_names, counted
 
 if TYPE_CHECKING:
+    from convarith.networks.network import Network
     from convarith.sizes.sets import SizeRange
     from convarith.sizes.size_map import SizeMap
 
 app = command_app()
 
 USUAL_SIZES = (28, 32, 64, 128, 224, 256, 512, 1024)
-"""Sizes that people ask about, shown beside the first ones that a layer takes."""
+"""Common sizes, shown after the smallest ones that a layer accepts."""
 
 EXAMPLES = """
 \b
@@ -33,6 +36,7 @@ Examples:
   convarith shape conv-transpose -k 3 -s 2 -p 1 --output-padding 1 -i 14
   convarith shape max-pool -k 2 --ceil-mode -i 7
   convarith shape "nn.Conv2d(1, 16, (3, 5), stride=(2, 1))" -i 28x30 --json
+  convarith shape "nn.Conv2d(1, 16, 3)" -i 1x28x28
 """
 
 
@@ -40,40 +44,35 @@ Examples:
 @layer_options
 def shape(
     given: dict[str, Any],
-    layer: LayerArgument = "conv",
+    layer: SubjectArgument = "conv",
     input_size: Annotated[
         str | None,
-        typer.Option("--input", "-i", metavar="SIZE", help="Input size: 28, or 28x30 one an axis.", show_default=False),
+        typer.Option(
+            "--input", "-i", metavar="SIZE", show_default=False,
+            help="Input size: 28, or one per axis: 28x30. If the layer or network says its dimension, also with the "
+            "channels first: 1x28x28.",
+        ),
     ] = None,
     as_json: Json = False,
-) -> Answer:
-    """The size a layer gives.
+) -> Answer:  # fmt: skip
+    """Compute the output size of a layer.
 
-    With --input: the size, the formula with the numbers put in, what the stride never reads, every input that gives
-    the same output, and the transposed layer that leads back. Without: the formula, and a table of sizes.
+    With --input: the size, the formula with its numbers, the positions that no window reads, every input that gives
+    the same output, and the transposed layer that leads back. Without it: the formula, and a table of sizes.
     """
-    sizes = None if input_size is None else read_sizes(input_size, "--input")
-    if is_network(layer) and not given:
-        return of_network(layer, sizes)._replace(as_json=as_json)
-    question = read_layer(layer, given)
-    if isinstance(question, SpatialLayer) and question.rule_text == "":
-        answer = spatial(question, sizes)
+    subject = read_subject(layer, given, input_size).subject
+    entered = None if input_size is None else read_input(subject, input_size)
+    if not isinstance(subject, Layer):
+        answer = of_network(subject, entered)
+    elif isinstance(subject, SpatialLayer) and subject.rule_text == "":
+        answer = every_size(subject) if entered is None else one_size(subject, entered)
     else:
-        answer = whole_shape(question, sizes)
+        answer = whole_shape(subject, entered)
     return answer._replace(as_json=as_json)
 
 
-def spatial(layer: SpatialLayer, sizes: tuple[int, ...] | None) -> Answer:
-    """The answer for a layer that treats each axis by itself."""
-    if sizes is None:
-        return every_size(layer)
-    if len(sizes) == 1 and layer.ndim is not None:
-        sizes = sizes * layer.ndim
-    return one_size(layer, sizes)
-
-
 def every_size(layer: SpatialLayer) -> Answer:
-    """The formula, and a table of sizes."""
+    """The answer without an input: the formula, and a table of sizes."""
     rules = layer.rules()
     table = _table(rules)
     told = _distinct(layer, None)
@@ -84,21 +83,24 @@ def every_size(layer: SpatialLayer) -> Answer:
             *_formula(layer, axis),
             ("numbers", _numbers(layer, axis, None)),
             ("in short", f"{rule.formula()}, for i >= {rule.minimum}"),
-            ("next", _next(rule)),
+            ("growth", _growth(rule)),
         ]
-        blocks += [f"axis {axis}"] * (len(told) > 1) + [Facts(facts)]
+        blocks += [*_heading(told, axis), Facts(facts)]
     rows = [("input", *(str(size) for size, _ in table)), ("output", *(times(result) for _, result in table))]
     blocks.append(_sideways(rows))
     data = _data(layer, None) | {"table": [{"input": size, "output": list(result)} for size, result in table]}
     return Answer(data, blocks)
 
 
-def one_size(layer: SpatialLayer, sizes: tuple[int, ...]) -> Answer:
-    """The size, what is never read, the inputs that give the same, and the way back."""
-    output, inputs, back = layer.output_size(sizes), layer.inputs_for(layer.output_size(sizes)), layer.back(sizes)
+def one_size(layer: SpatialLayer, entered: Input) -> Answer:
+    """The answer at one input: the size, what is never read, the inputs that give the same, and the way back."""
+    sizes = entered.sizes or ()
+    with entered.explained():
+        output, inputs, back = layer.output_size(sizes), layer.inputs_for(layer.output_size(sizes)), layer.back(sizes)
+    whole = _whole(layer, entered)
     unread = _unread(layer, sizes)
     told = _distinct(layer, sizes)
-    blocks: list[Block] = [f"{layer}: {times(sizes)} -> {times(output)}"]
+    blocks: list[Block] = [f"{layer}: {' -> '.join(map(times, whole or (sizes, output)))}"]
     for axis in told:
         facts = [
             *_formula(layer, axis),
@@ -106,26 +108,42 @@ def one_size(layer: SpatialLayer, sizes: tuple[int, ...]) -> Answer:
             *_reading(layer, unread[axis], sizes[axis], axis),
             ("same output", _same(inputs[axis], output[axis])),
         ]
-        blocks += [f"axis {axis}"] * (len(told) > 1) + [Facts(facts)]
+        blocks += [*_heading(told, axis), Facts(facts)]
     if back:
         steps = ", then ".join(str(step) for step in back)
         blocks.append(Facts([("way back", f"{steps}: {times(output)} -> {times(sizes)}")]))
-    data = _data(layer, sizes) | {
+    blocks += [f"{remark}." for remark in entered.remarks]
+    data = _data(layer, entered) | {
         "output_size": list(output),
+        "output_shape": list(whole[1]) if whole else None,
         "unread": unread,
-        "input_sizes_for_output": [_range(found) for found in inputs],
+        "input_sizes_for_output": [run_data(found) for found in inputs],
         "back": [str(step) for step in back],
     }
     return Answer(data, blocks)
 
 
-def _data(layer: SpatialLayer, sizes: tuple[int, ...] | None) -> dict[str, Any]:
-    """The document's keys, those that only one size fills left empty."""
+def _whole(layer: SpatialLayer, entered: Input) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Input and output with their channels, if -i gives the channels."""
+    if not entered.told or entered.shape is None:
+        return None
+    try:
+        output = layer.output_shape((1, *entered.shape))  # with a batch: a layer of open dimension expects one
+    except ParameterError:  # a kind without --out-channels
+        return None
+    return entered.shape, output[1:]
+
+
+def _data(layer: SpatialLayer, entered: Input | None) -> dict[str, Any]:
+    """The keys of the document; those that need an input size are still empty."""
+    sizes = None if entered is None else entered.sizes
     rules = layer.rules(None if sizes is None else len(sizes))
     return {
         "layer": str(layer),
         "input_size": None if sizes is None else list(sizes),
         "output_size": None,
+        "input_shape": list(entered.shape) if entered and entered.told and entered.shape else None,
+        "output_shape": None,
         "formula": layer.formula(),
         "source": layer.source,
         "axes": [
@@ -139,6 +157,7 @@ def _data(layer: SpatialLayer, sizes: tuple[int, ...] | None) -> dict[str, Any]:
         "unread": None,
         "input_sizes_for_output": None,
         "back": [],
+        "remarks": [] if entered is None else entered.remarks,
     }
 
 
@@ -147,70 +166,80 @@ def _unread(layer: SpatialLayer, sizes: tuple[int, ...]) -> list[int]:
 
 
 def _formula(layer: SpatialLayer, axis: int) -> list[tuple[str, str]]:
-    """The formula and its source; said for the first axis, and for each where the axes have formulas of their own."""
+    """The formula and its source, for the first axis, and for every axis if their formulas differ."""
     if axis and len({layer.formula_text_at(each) for each in range(layer.ndim or 1)}) == 1:
         return []
     return [("formula", layer.formula(axis)), ("source", layer.source)]
 
 
-def whole_shape(layer: Layer, sizes: tuple[int, ...] | None) -> Answer:
+def whole_shape(layer: Layer, entered: Input | None) -> Answer:
     """The answer for a layer that mixes axes."""
-    output = None
-    if sizes is not None:  # Fold and Unfold go between positions and columns, the others change whole shapes
-        output = layer.output_size(sizes) if isinstance(layer, SpatialLayer) else layer.output_shape(sizes)
+    before = after = None
+    if entered is not None:
+        before, after = _mixed(layer, entered)
     facts = [("rule", layer.rule_text)]
+    try:
+        parameters = layer.parameter_count
+        facts.append(("parameters", f"{parameters:,}"))
+    except ConvarithError:
+        parameters = None
     data: dict[str, Any] = {
         "layer": str(layer),
-        "input_size": None if sizes is None else list(sizes),
-        "output_size": None if output is None else list(output),
-        "formula": facts[0][1],
+        "input_size": None if before is None else list(before),
+        "output_size": None if after is None else list(after),
+        "formula": layer.rule_text,
         "unread": None,
         "input_sizes_for_output": None,
         "back": [],
+        "parameters": parameters,
     }
-    try:
-        data["parameters"] = layer.parameter_count
-        facts.append(("parameters", f"{layer.parameter_count:,}"))
-    except ConvarithError:
-        data["parameters"] = None
-    title = str(layer) if sizes is None or output is None else f"{layer}: {times(sizes)} -> {times(output)}"
+    title = str(layer) if before is None or after is None else f"{layer}: {times(before)} -> {times(after)}"
     return Answer(data, [title, Facts(facts)])
 
 
-def of_network(text: str, sizes: tuple[int, ...] | None) -> Answer:
-    """The answer for a network: --input is its spatial size, or its shape with the channels first."""
-    from convarith_cli.networks import read_network
-    from convarith_cli.trace import describe, size_maps
+def _mixed(layer: Layer, entered: Input) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Input and output of a layer that mixes axes: whole shapes, or sizes alone between positions and columns."""
+    if isinstance(layer, SpatialLayer) and entered.sizes is not None and not entered.told:  # Fold, Unfold
+        return entered.sizes, layer.output_size(entered.sizes)
+    shape = entered.whole_shape()
+    return shape, layer.output_shape(shape)
 
-    network = read_network(text, sizes)
-    maps = size_maps(network, sizes)
-    spatial = len(maps) if network.ndim is None else network.ndim
-    if sizes is not None and len(sizes) == 1 and spatial > 1:
-        sizes = sizes * spatial
+
+def of_network(network: Network, entered: Input | None) -> Answer:
+    """The answer for a network, at its spatial size or at its whole shape."""
+    from convarith_cli.size_maps import describe, size_maps
+
+    given = None if entered is None else entered.numbers
+    maps = size_maps(network, given)
     output: tuple[int, ...] | None = None
-    if sizes is not None and len(sizes) == spatial and maps:
-        output = tuple(
-            _through(sizes_of_axis, size, name) for (name, sizes_of_axis), size in zip(maps, sizes, strict=True)
-        )
-    elif sizes is not None:
-        output = network.output_shape(sizes, batched=False if network.ndim is None else None)
+    if entered is not None and maps and not entered.told:
+        if entered.sizes is not None:
+            given = entered.sizes
+        if given is not None and len(given) == len(maps):
+            output = tuple(
+                _through(sizes_of_axis, size, name) for (name, sizes_of_axis), size in zip(maps, given, strict=True)
+            )
+    if given is not None and output is None:
+        output = network.output_shape(given, batched=False if network.ndim is None else None)
     data = {
         "layer": str(network),
-        "input_size": None if sizes is None else list(sizes),
+        "input_size": None if given is None else list(given),
         "output_size": None if output is None else list(output),
         "formula": maps[0][1].formula(maps[0][0]) if maps else None,
         "unread": None,
         "input_sizes_for_output": _runs(maps, output) if output is not None and len(output) == len(maps) else None,
         "back": [],
     }
-    count = f"{len(network.nodes)} layer{'s' if len(network.nodes) != 1 else ''}"
-    title = count if sizes is None or output is None else f"{count}: {times(sizes)} -> {times(output)}"
+    count = counted(len(network.nodes), "layer")
+    title = count if given is None or output is None else f"{count}: {times(given)} -> {times(output)}"
     return Answer(data, [title, *describe(network, maps)])
 
 
 def _runs(maps: list[tuple[str, SizeMap]], output: tuple[int, ...]) -> list[list[dict[str, int | None]]]:
     """For each axis, the runs of inputs that give this output."""
-    return [[_range(run) for run in along.inputs_for(size).runs] for (_, along), size in zip(maps, output, strict=True)]
+    return [
+        [run_data(run) for run in along.inputs_for(size).runs] for (_, along), size in zip(maps, output, strict=True)
+    ]
 
 
 def _through(sizes: SizeMap, size: int, name: str) -> int:
@@ -218,8 +247,8 @@ def _through(sizes: SizeMap, size: int, name: str) -> int:
     if output is None:
         below, above = sizes.domain.next_to(size)
         near = " or ".join(str(choice) for choice in (below, above) if choice is not None)
-        nearest_input = f": the nearest that it takes is {near}" if near else ""
-        raise ShapeError(f"the network takes {sizes.domain.words(name)}, not {size}{nearest_input}")
+        nearest_input = f": the nearest accepted size is {near}" if near else ""
+        raise ShapeError(f"the network accepts {sizes.domain.words(name)}, not {size}{nearest_input}")
     return output
 
 
@@ -228,59 +257,71 @@ def _numbers(layer: SpatialLayer, axis: int, size: int | None) -> str:
     return layer.formula(axis, **letters, **({} if size is None else {"i": size}))
 
 
-def _distinct(layer: SpatialLayer, sizes: tuple[int, ...] | None) -> list[int]:
-    """The axes that have something of their own to say."""
-    seen: dict[object, int] = {}
+def _distinct(layer: SpatialLayer, sizes: tuple[int, ...] | None) -> dict[int, list[int]]:
+    """The axes that differ from every earlier one, each with all the axes that equal it."""
+    seen: dict[object, list[int]] = {}
     for axis in range(len(layer.rules(None if sizes is None else len(sizes)))):
-        seen.setdefault((layer.formula_text_at(axis), *layer.letters(axis).values(), sizes and sizes[axis]), axis)
-    return list(seen.values())
+        alike = (layer.formula_text_at(axis), *layer.letters(axis).values(), sizes and sizes[axis])
+        seen.setdefault(alike, []).append(axis)
+    return {axes[0]: axes for axes in seen.values()}
+
+
+def _heading(told: dict[int, list[int]], axis: int) -> list[Block]:
+    """The letters of the axes that the next facts are about; nothing if that is all of them."""
+    if len(told) == 1:
+        return []
+    names = axis_names(sum(map(len, told.values())))
+    return [", ".join(names[each] for each in told[axis])]
 
 
 def _reading(layer: SpatialLayer, unread: int, size: int, axis: int) -> list[tuple[str, str]]:
-    """What the windows never read: at the end, and between them."""
+    """The positions that no window reads: at the end, and between windows."""
     if not isinstance(layer, WindowLayer) or layer.kind == "conv-transpose":
         return []
     _, after = layer.pads(axis)
     lost = min(size, max(0, unread - after))
     if unread == 0:
-        text = "every position to the end is read"
+        text = "none"
     elif lost == 0:
-        text = f"{_positions(unread)} at the end, all of it padding"
+        text = f"{counted(unread, 'position')} at the end, all of them padding"
+        if unread == 1:
+            text = "1 position at the end, which is padding"
     else:
         where = f"index {size - 1}" if lost == 1 else f"indices {size - lost}..{size - 1}"
-        text = f"{_positions(lost)} at the end ({where})" + (", and the padding behind" if unread > lost else "")
+        text = f"{counted(lost, 'position')} at the end ({where})"
+        if unread > lost:
+            text += ", and the padding after it" if lost == 1 else ", and the padding after them"
     gap = layer.at("stride", axis) - layer.span(axis)
     if gap > 0:
-        text += f"; and {gap} between one window and the next"
+        between = f"{counted(gap, 'position')} between adjacent windows"
+        text = between if unread == 0 else f"{text}, and {between}"
     return [("unread", text)]
 
 
-def _positions(count: int) -> str:
-    return "1 position" if count == 1 else f"{count} positions"
-
-
 def _same(inputs: SizeRange, output: int) -> str:
-    if inputs.last is None:
-        return f"{output} comes from {inputs}"
+    """Every input size that gives this output."""
     if inputs.first == inputs.last:
-        return f"{output} comes from {inputs.first} only"
-    return f"{output} comes from {inputs}"
+        return f"only {inputs.first} gives {output}"
+    if inputs.last is None and inputs.step == 1:
+        return f"{inputs} gives {output}"
+    return f"inputs {inputs} give {output}"
 
 
-def _next(rule: AxisRule) -> str:
-    """What the output does as the input grows."""
+def _growth(rule: AxisRule) -> str:
+    """How the output grows with the input."""
     rise, step = getattr(rule, "rise", None), getattr(rule, "step", None)
     if rise is None or step is None:
-        return "the output grows with the input, rounded down"
+        return "in proportion to the input, rounded down"
     if rise == 0:
-        return "the output stays, whatever the input"
+        return "none: the output size is the same for every input"
+    text = f"{counted(rise, 'output position')} per {'input position' if step == 1 else f'{step:,} input positions'}"
     if getattr(rule, "multiple_of", 1) > 1:
-        return f"only multiples of {step} are taken: {step} more input, 1 more output"
-    return f"{step} more input, {rise} more output"
+        return f"{text}; the input must be a multiple of {step}"
+    return text
 
 
 def _table(rules: Sequence[AxisRule]) -> list[tuple[int, tuple[int, ...]]]:
-    """(input, outputs an axis): the first sizes that every axis takes, then the usual ones."""
+    """(input, output of each axis): the first sizes that every axis accepts, then common ones."""
     first: list[int] = []
     size = max(rule.minimum for rule in rules)
     step = max(getattr(rule, "multiple_of", 1) for rule in rules)
@@ -299,7 +340,3 @@ def _table(rules: Sequence[AxisRule]) -> list[tuple[int, tuple[int, ...]]]:
 def _sideways(rows: Sequence[tuple[str, ...]]) -> Table:
     head, *body = rows
     return Table(head, body, numbers=head[1:])
-
-
-def _range(sizes: SizeRange) -> dict[str, int | None]:
-    return {"first": sizes.first, "last": sizes.last, "step": sizes.step}

@@ -1,19 +1,20 @@
-"""convarith trace: a network layer by layer, and its size for every input."""
+"""convarith trace: a network layer by layer, and its output size for every input size."""
 
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Annotated, Any
 
 import typer
 
 from convarith.errors import ConvarithError
-from convarith.layers.base import AXIS_NAMES
 from convarith.networks.network import Network
 from convarith.networks.trace import Row, Trace
-from convarith.sizes.normalise import read_sizes, times
-from convarith.sizes.size_map import SEARCH_LIMIT, SizeMap
-from convarith_cli.answer import Answer, Block, Facts, Table
-from convarith_cli.networks import NetworkArgument, read_network
-from convarith_cli.options import Json, command_app
+from convarith.sizes.normalise import times
+from convarith_cli.answer import Answer, Block, Table
+from convarith_cli.named import NetworkArgument, read_input, read_network
+from convarith_cli.options import Json, Markdown, command_app
+from convarith_cli.size_maps import data_of, describe, size_maps
+from convarith_cli.words import counted
 
 app = command_app()
 
@@ -34,19 +35,21 @@ def trace(
         str | None,
         typer.Option(
             "--input", "-i", metavar="SHAPE", show_default=False,
-            help="Input shape, channels first, without a batch: 3x224x224.",
+            help="Input shape, channels first, without a batch: 3x224x224. The channels may be left out if the "
+            "first layer says how many it takes.",
         ),
     ] = None,
     as_json: Json = False,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help="Markdown, for a README or a paper.")] = False,
+    as_markdown: Markdown = False,
 ) -> Answer:  # fmt: skip
-    """A network, layer by layer.
+    """Show a network layer by layer.
 
-    Every layer's output, receptive field, jump, start, parameters and multiply-accumulates; then one exact formula for
-    the whole network, the inputs it takes, and those that come back unchanged. Without --input that formula alone.
+    For every layer: output shape, receptive field, jump, start, parameters and multiply-accumulates. For the whole
+    network: one exact formula for the output size, the input sizes that it accepts, and those that come back
+    unchanged. Without --input, only the part about the whole network.
     """
-    shape = None if input_shape is None else read_sizes(input_shape, "--input")
-    question = read_network(network, shape)
+    question = read_network(network, input_shape)
+    shape = None if input_shape is None else read_input(question, input_shape).whole_shape()
     batched = False if question.ndim is None and shape is not None else None
     table = None if shape is None else question.trace(shape, batched)
     maps = size_maps(question, shape)
@@ -56,19 +59,7 @@ def trace(
         "parameters": table.parameters if table else _parameters(question),
         "macs": None if table is None else table.macs,
         "layers": [] if table is None else [_layer(row) for row in table.rows],
-        "size_map": [
-            {
-                "axis": name,
-                "formula": sizes.formula(name),
-                "period": sizes.period,
-                "rise": sizes.cycle[1] if sizes.cycle else None,
-                "minimum": sizes.minimum,
-                "accepts": sizes.domain.words(name),
-                "ends_at": sizes.ends_at,
-            }
-            for name, sizes in maps
-        ],
-        "comes_back": [sizes.comes_back.words(name) if sizes.ends_at is None else None for name, sizes in maps],
+        **data_of(maps),
         "remarks": list(question.remarks),
     }
     blocks: list[Block] = [_title(question, table)]
@@ -79,64 +70,14 @@ def trace(
     return Answer(data, blocks, as_json=as_json, as_markdown=as_markdown)
 
 
-def size_maps(network: Network, shape: tuple[int, ...] | None) -> list[tuple[str, SizeMap]]:
-    """The size map of every axis, with the axis's letter; none for a network without positions."""
-    if network.ndim == 0:
-        return []
-    if network.ndim is None:
-        kinds = [node.layer.kind for node in network.nodes if node.layer.kind != "elementwise"]
-        return [("i", network.size_map(0))] if kinds and kinds[0] != "flatten" else []
-    fixed = shape if shape is not None and len(shape) > network.ndim else None
-    return [(name, network.size_map(axis, fixed)) for axis, name in enumerate(AXIS_NAMES[network.ndim])]
-
-
-def describe(network: Network, maps: list[tuple[str, SizeMap]]) -> list[Block]:
-    """The closed form of every axis; axes that are alike are said once."""
-    blocks: list[Block] = []
-    told: dict[object, str] = {}
-    for axis, (name, sizes) in enumerate(maps):
-        alike = (sizes.pieces, sizes.domain.words("i"), sizes.ends_at)
-        if alike in told:
-            blocks.append(Facts([(f"size of {name}", f"as {told[alike]}")]))
-            continue
-        told[alike] = name
-        facts = [(f"size of {name}", sizes.formula(name))]
-        if sizes.ends_at is not None:
-            facts.append(("ends at", f"{sizes.ends_at}: behind it the output has no {name}"))
-        facts.append(("takes", sizes.domain.words(name) + _reason(network, axis, sizes)))
-        if sizes.ends_at is None:
-            facts.append(("comes back", _comes_back(name, sizes)))
-        blocks.append(Facts(facts))
-    return blocks
-
-
-def _reason(network: Network, axis: int, sizes: SizeMap) -> str:
-    """Which node sets the inputs that the network takes."""
-    ties, bounds = network.sizes.ties, network.sizes.bounds[axis]
-    if ties and sizes.domain != network.sizes.domains[axis]:
-        others = ", the other axes alike" if network.sizes.ndim > 1 else ""
-        return f" (set by {ties[-1].node}{others})"
-    return f" (set by {bounds[-1][0]})" if bounds else ""
-
-
-def _comes_back(name: str, sizes: SizeMap) -> str:
-    words = sizes.comes_back.words(name)
-    if not sizes.comes_back:
-        text = "no size comes back unchanged"
-    elif sizes.comes_back == sizes.domain:
-        text = "every size it takes"
-    else:
-        text = f"exactly when {words}"
-    return text if sizes.exact else f"{text} (looked up to {SEARCH_LIMIT:,}: its factor has no closed form)"
-
-
 def _title(network: Network, table: Trace | None) -> str:
-    layers = f"{len(network.nodes):,} layer{'s' if len(network.nodes) != 1 else ''}"
     parameters = _parameters(network)
-    counted = layers if parameters is None else f"{layers}, {parameters:,} parameters"
+    size = counted(len(network.nodes), "layer")
+    if parameters is not None:
+        size += f", {counted(parameters, 'parameter')}"
     if table is None:
-        return counted
-    return f"{times(table.input)} -> {times(table.output)}: {counted}, {table.macs:,} multiply-accumulates"
+        return size
+    return f"{times(table.input)} -> {times(table.output)}: {size}, {counted(table.macs, 'multiply-accumulate')}"
 
 
 def _parameters(network: Network) -> int | None:
@@ -161,8 +102,8 @@ def _table(table: Trace) -> Table:
     return Table(columns, rows, numbers=columns[3:])
 
 
-def _each(values: Any) -> str:
-    """One text where all axes agree, else one an axis."""
+def _each(values: Iterable[str]) -> str:
+    """One text if all axes agree, otherwise one per axis."""
     texts = list(values)
     return texts[0] if len(set(texts)) == 1 else "x".join(texts)
 

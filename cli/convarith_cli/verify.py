@@ -1,4 +1,4 @@
-"""convarith verify: the arithmetic against the installed torch."""
+"""convarith verify: this arithmetic compared with the installed torch."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from convarith_cli.answer import Answer, Block, Table
+from convarith_cli.exit_codes import ExitCode
 from convarith_cli.options import Json, command_app
+from convarith_cli.words import counted
 
 app = command_app()
 
@@ -23,14 +25,14 @@ Examples:
 @app.command(epilog=EXAMPLES)
 def verify(
     cases: Annotated[int, typer.Option("--cases", min=1, max=100_000_000, help="How many layers to check.")] = 20_000,
-    seed: Annotated[int, typer.Option("--seed", help="Another seed, other random layers.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed checks other random layers.")] = 0,
     as_json: Json = False,
 ) -> Answer:
-    """This arithmetic against the installed torch.
+    """Compare this arithmetic with the installed torch.
 
     Builds real layers of every kind in 1-D, 2-D and 3-D, runs them on small tensors on the CPU, and compares the
-    sizes, and whether the layer is accepted or refused. From 40,000 cases on, every small layer of one axis is among
-    them. Exit code 1 if anything differs.
+    sizes, and whether the layer is accepted or refused. From 40,000 cases on, they include every small layer of one
+    axis. Exit code 1 if anything differs.
     """
     from convarith.pytorch import verification
 
@@ -49,7 +51,7 @@ def verify(
         ],
         "mismatched": report.mismatched,
         "layers": {
-            name: {"accepted": tally.accepted, "refused": tally.refused, "mismatches": tally.mismatches}
+            name: {"accepted": tally.accepted, "refused": tally.refused, "mismatched": tally.mismatches}
             for name, tally in sorted(report.tallies.items())
         },
     }
@@ -58,17 +60,20 @@ def verify(
         for name, tally in sorted(report.tallies.items())
     ]
     columns = ("layer", "accepted", "refused", "mismatches")
-    verdict = f"{report.checked:,} layers checked against torch {version}, {report.mismatched:,} mismatches"
+    verdict = (
+        f"{counted(report.checked, 'layer')} checked against torch {version}, "
+        f"{counted(report.mismatched, 'mismatch', 'mismatches')}"
+    )
     blocks: list[Block] = [verdict, Table(columns, rows, numbers=columns[1:])]
     if report.mismatches:
-        blocks.append("The first mismatches, each a line for Python after `import torch`:")
+        blocks.append("The first mismatches; each line runs in Python after `import torch`:")
         blocks += [str(mismatch) for mismatch in report.mismatches]
-    return Answer(data, blocks, as_json=as_json, exit_code=1 if report.mismatched else 0)
+    return Answer(data, blocks, as_json=as_json, exit_code=ExitCode.FOUND if report.mismatched else ExitCode.ANSWERED)
 
 
 @contextmanager
 def progress() -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar on a terminal's standard error; nothing elsewhere."""
+    """A progress bar if standard error is a terminal, otherwise nothing."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -1,4 +1,4 @@
-"""The command line for a test: in this process, its output captured; and the golden files of what it prints."""
+"""The command line for a test, run in this process with its output captured; and the golden files of what it prints."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +6,14 @@ from pathlib import Path
 import pytest
 from convarith_cli.main import run
 from support.command_line import Cli, Result
+
+
+@pytest.fixture(autouse=True)
+def state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for reports of internal errors, so that tests leave the user's own alone."""
+    folder = tmp_path_factory.mktemp("state")
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    return folder / "convarith"
 
 
 @pytest.fixture
@@ -20,7 +28,7 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
 
 @pytest.fixture
 def is_golden(update_golden: bool) -> Callable[[str, str], None]:
-    """Is a text the golden file of this name? With --update-golden it becomes that."""
+    """Compares a text with the golden file of this name; with --update-golden, writes the file."""
 
     def check(name: str, text: str) -> None:
         golden = Path(__file__).parent / "golden" / f"{name}.txt"

@@ -1,27 +1,22 @@
 """convarith animate and convarith gallery.
 
-- The file has a frame a step, in every format; --frame and --sheet are one picture; it says in words what it shows.
-- --json is a document of its schema, --list names every scene.
-- A wrong question is one line, exit 2, and leaves no file; the file that was there stays.
+- The file has one frame per step, in every format; --frame and --sheet give one picture; the text describes it.
+- --json prints a document of its schema, --list names every scene.
+- A question that cannot be answered gives one line and exit code 2; it leaves no file and keeps the old one.
 - The gallery has every scene and a page for each.
 """
 
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from jsonschema import Draft202012Validator
-from support.command_line import Cli, assert_refused
+from support.command_line import Cli, assert_refused, schema_of
 
 Image = pytest.importorskip("PIL.Image", reason="reads pictures back with Pillow, which is not installed")
 
-SCHEMAS = {
-    name: Draft202012Validator(json.loads((files("convarith_cli") / "schemas" / f"{name}.json").read_text()))
-    for name in ("animate", "gallery")
-}
+SCHEMAS = {name: schema_of(name) for name in ("animate", "gallery")}
 UP = ["conv-transpose", "-i", "4", "-k", "3", "-s", "2", "-p", "1", "--output-padding", "1"]
 
 
@@ -39,7 +34,7 @@ UP = ["conv-transpose", "-i", "4", "-k", "3", "-s", "2", "-p", "1", "--output-pa
         (["Conv1d(1, 1, 3); Conv1d(1, 1, 3)", "-i", "1x12", "--view", "field"], 6),
     ],
 )
-def test_a_frame_a_step(question: list[str], steps: int, suffix: str, cli: Cli, tmp_path: Path) -> None:
+def test_one_frame_per_step(question: list[str], steps: int, suffix: str, cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / f"x{suffix}"
     result = cli("animate", *question, "-o", str(path), "--scale", "1", "--json")
     assert (result.exit_code, result.err) == (0, "")
@@ -105,8 +100,8 @@ def test_the_scenes_are_listed(cli: Cli) -> None:
         (["padding_strids"], "unknown scene or layer 'padding_strids': did you mean 'padding_strides'"),
         (["padding_strides", "-i", "4"], "the scene padding_strides has its own layer and numbers: leave out -i, or name a layer"),
         (["conv", "-k", "3", "-i", "5", "--weight", "1,2"], "--weight has 2 numbers, but the weight 1x1x3x3 takes 9"),
-        (["conv", "-k", "3", "-i", "5", "--values", "1,a"], "--values '1,a' is no array of numbers"),
-        (["conv", "-k", "3", "-i", "5", "--values", "9..1"], "--values '9..1' is no range"),
+        (["conv", "-k", "3", "-i", "5", "--values", "1,a"], "--values '1,a' is not a list of numbers"),
+        (["conv", "-k", "3", "-i", "5", "--values", "9..1"], "--values '9..1' is not a range"),
         (["conv", "-k", "3", "-i", "5", "--view", "scater"], "view 'scater' is unknown: did you mean 'scatter'"),
         (["conv", "-k", "3", "-i", "5", "--view", "scatter"], "view scatter is for conv-transpose"),
         (["conv", "-k", "3", "-i", "5", "--style", "round"], "style 'round' is unknown"),

@@ -1,10 +1,12 @@
 """--json: one JSON document, as the committed schemas say.
 
 - Every answer of shape, solve and verify is a document of its schema, and standard output holds nothing else.
-- The schemas are strict: a key too many, a key too few or a value of another type is no document of theirs.
-- The schemas demand the keys that the commands promise.
+- The schemas are strict: they reject an extra key, a missing key and a value of another type.
+- The schemas require the keys that the commands promise, and name their version.
+- Definitions of the same name are the same in every schema.
+- A condition holds exactly the sizes of the set it describes.
 - The numbers are those of the Python interface, exact at any size.
-- Reading the layer's text back gives the layer that was asked about.
+- The text of the layer can be read back.
 """
 
 from __future__ import annotations
@@ -12,21 +14,24 @@ from __future__ import annotations
 import json
 from copy import deepcopy
 from importlib.resources import files
+from itertools import islice
 from typing import Any
 
 import pytest
+from convarith_cli.conditions import condition
+from convarith_cli.main import COMMANDS
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
-from support.command_line import Cli, Result, run_here
+from support.command_line import Cli, Result, document_of, run_here, schema_of
 from support.strategies import Call, at, calls, size_calls, sizes
 
 import convarith as ca
+from convarith.sizes.sets import run
 
-SCHEMAS: dict[str, Draft202012Validator] = {
-    command: Draft202012Validator(json.loads((files("convarith_cli") / "schemas" / f"{command}.json").read_text()))
-    for command in ("shape", "solve", "verify")
-}
+FOLDER = files("convarith_cli") / "schemas"
+SCHEMAS = {command: schema_of(command) for command in COMMANDS}
 
 DOCUMENTS = [
     ["shape", "-k", "3"],
@@ -51,10 +56,18 @@ DOCUMENTS = [
     ["solve", "conv", "-i", "28", "-o", "14"],
     ["solve", "conv-transpose", "-i", "7x9", "-o", "14x18", "-k", "4"],
     ["solve", "lp-pool", "-i", "28", "-o", "14"],
-    ["solve", "conv", "-i", "5", "-o", "50"],
     ["shape", "Conv2d(1, 2, 3); ReLU(); MaxPool2d(2)"],
     ["shape", "Conv2d(1, 2, 3); ReLU(); MaxPool2d(2)", "-i", "28x30"],
     ["solve", "Conv2d(1, 2, 3); ReLU(); MaxPool2d(2)", "-o", "13x14"],
+    ["shape", "Conv2d(3, 8, 3)", "-i", "3x28x28"],
+    ["shape", "conv2d", "-k", "3", "-i", "(28, 28)"],
+    ["shape", "-k", "1", "-i", "3x28x28"],
+    ["shape", "Unfold(3)", "-i", "3x8x8"],
+]
+NO_SOLUTION = [
+    ["solve", "conv", "-i", "5", "-o", "50"],
+    ["solve", "conv-transpose", "-k", "3", "-s", "2", "-o", "14"],
+    ["solve", "ConvTranspose2d(1, 1, 3, 2); ReLU()", "-o", "8"],
 ]
 
 
@@ -64,20 +77,88 @@ def document(result: Result) -> dict[str, Any]:
     return loaded
 
 
-@pytest.mark.parametrize("command", SCHEMAS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_the_schema_is_a_schema(command: str) -> None:
     Draft202012Validator.check_schema(SCHEMAS[command].schema)
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_document_names_its_schema(command: str) -> None:
+    schema = SCHEMAS[command].schema
+    definitions = schema.get("$defs", {})
+    forms = [definitions[form["$ref"].split("/")[-1]] for form in schema.get("oneOf", [])] or [schema]
+    for form in forms:
+        assert form["properties"]["schema"] == {"const": f"convarith/{command}/1"}
+        assert "schema" in form["required"]
+
+
+def test_equal_words_mean_equal_things() -> None:
+    shared = json.loads((FOLDER / "definitions.json").read_text(encoding="utf-8"))["$defs"]
+    autoencoders = {"train", "report", "recipes", "restore"}
+    for command in COMMANDS.keys() - autoencoders:
+        for name, definition in SCHEMAS[command].schema["$defs"].items():
+            assert definition == shared.get(name, definition), (command, name)
+    used = {name for command in COMMANDS for name in SCHEMAS[command].schema.get("$defs", {})}
+    assert shared.keys() <= used
+
+
 @pytest.mark.parametrize("arguments", DOCUMENTS, ids=" ".join)
 def test_a_document_of_its_schema(cli: Cli, arguments: list[str]) -> None:
-    SCHEMAS[arguments[0]].validate(document(cli(*arguments, "--json")))
+    document_of(cli(*arguments, "--json"), arguments[0])
+
+
+@pytest.mark.parametrize("arguments", NO_SOLUTION, ids=" ".join)
+def test_without_a_solution_the_document_says_why(cli: Cli, arguments: list[str]) -> None:
+    answer = document_of(cli(*arguments, "--json"), "solve", exit_code=1)
+    assert answer["solutions"] == []
+    assert answer["reason"].startswith(("no input gives an output of", "no solution within"))
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        "Conv2d(1, 8, 3, stride=2, padding=1); ConvTranspose2d(8, 1, 3, stride=2, padding=1, output_padding=1)",
+        "Conv2d(1, 1, (3, 5), stride=(1, 2)); ConvTranspose2d(1, 1, 2, 2)",
+        "Upsample(scale_factor=1.5); Conv2d(1, 1, 3)",
+        "Conv1d(1, 8, 4, 2, 1); Conv1d(8, 8, 8, 4, 2); ConvTranspose1d(8, 1, 8, 8)",
+        "AdaptiveAvgPool2d((7, None)); ConvTranspose2d(1, 1, 4, 2)",
+    ],
+)
+def test_a_condition_is_the_set(cli: Cli, network: str) -> None:
+    answer = document_of(cli("trace", network, "--json"), "trace")
+    maps = [ca.parse_network(network).size_map(axis) for axis in range(len(answer["size_map"]))]
+    conditions = [entry["accepts_condition"] for entry in answer["size_map"]] + answer["comes_back_condition"]
+    sets = [each.domain for each in maps] + [each.comes_back for each in maps]
+    for expected, found in zip(sets, conditions, strict=True):
+        assert [size for size in range(300) if holds(found, size)] == [size for size in range(300) if size in expected]
+
+
+@given(runs=st.lists(st.tuples(st.integers(0, 40), st.none() | st.integers(0, 40), st.integers(1, 9)), max_size=4))
+def test_any_set_has_a_condition(runs: list[tuple[int, int | None, int]]) -> None:
+    made = [run(first, None if more is None else first + more, step) for first, more, step in runs]
+    expected = ca.SizeSet([each for each in made if each is not None])
+    found = condition(expected)
+    assert found is not None
+    assert [size for size in range(200) if holds(found, size)] == [size for size in range(200) if size in expected]
+    assert bool(found["residues"]) == (found["minimum"] is not None) == expected.endless
+    assert set(islice(expected, 1)) <= {found["minimum"]} | {each["first"] for each in found["listed"]}
+
+
+def holds(found: dict[str, Any], size: int) -> bool:
+    """Is a size in the set of a condition, by the words of the schema?"""
+    if found["minimum"] is not None and size >= found["minimum"] and size % found["modulus"] in found["residues"]:
+        return True
+    return any(
+        each["first"] <= size
+        and (each["last"] is None or size <= each["last"])
+        and (size - each["first"]) % each["step"] == 0
+        for each in found["listed"]
+    )
 
 
 @pytest.mark.usefixtures("torch")
 def test_a_document_of_verify(cli: Cli) -> None:
-    answer = document(cli("verify", "--cases", "100", "--json"))
-    SCHEMAS["verify"].validate(answer)
+    answer = document_of(cli("verify", "--cases", "100", "--json"), "verify")
     assert answer["checked"] == 100
     assert answer["mismatches"] == []
 
@@ -90,7 +171,7 @@ def test_the_schema_is_strict(cli: Cli, arguments: list[str]) -> None:
 
 
 def damages(value: Any) -> list[Any]:
-    """The document with a key too many, a key too few, or a number that is text, at every depth."""
+    """The document with an extra key, a missing key, or a number that is text, at every depth."""
     if isinstance(value, dict):
         found: list[Any] = [
             {**value, "more": 1},
@@ -112,7 +193,7 @@ def damages(value: Any) -> list[Any]:
         ("verify", {"checked", "mismatches"}),
     ],
 )
-def test_the_schema_demands_what_is_promised(command: str, keys: set[str]) -> None:
+def test_the_schema_requires_what_is_promised(command: str, keys: set[str]) -> None:
     schema = SCHEMAS[command].schema
     forms = [schema["$defs"][form["$ref"].split("/")[-1]] for form in schema.get("oneOf", [])] or [schema]
     for form in forms:
@@ -124,9 +205,9 @@ def test_a_mismatch_of_verify_is_described() -> None:
     schema = SCHEMAS["verify"]
     case = "torch.nn.ReLU().double().eval()(torch.zeros(1, dtype=torch.float64)).shape"
     answer = {
-        "torch": "2.2.0", "seed": 0, "checked": 1, "mismatched": 1,
+        "schema": "convarith/verify/1", "torch": "2.2.0", "seed": 0, "checked": 1, "mismatched": 1,
         "mismatches": [{"case": case, "convarith": [1], "torch": "RuntimeError: no"}],
-        "layers": {"ReLU": {"accepted": 0, "refused": 1, "mismatches": 1}},
+        "layers": {"ReLU": {"accepted": 0, "refused": 1, "mismatched": 1}},
     }  # fmt: skip
     schema.validate(answer)
     wrong = deepcopy(answer)
@@ -162,7 +243,7 @@ def test_shape_says_what_the_layer_says(call: Call, size: int) -> None:
 
 
 def cropped_first(call: Call) -> int:
-    """What a way back may have to crop first: nothing of it may be all there is."""
+    """What a way back may have to crop first, which may be all there is."""
     extra = call.arguments.get("output_padding", 0)
     return max(extra) if isinstance(extra, tuple) else int(extra)
 

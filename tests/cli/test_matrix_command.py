@@ -1,11 +1,11 @@
 """convarith matrix.
 
-- The text is the golden file of its name; `pytest --update-golden` rewrites them.
-- The lectures' matrices and products stand in it.
-- --json is a document of its schema, which is strict; its numbers are those of dense linear algebra.
-- On a terminal every tap has a colour of its own, and NO_COLOR takes it away.
-- --save writes what scipy reads, --plot a picture; whole or not at all.
-- A wrong question is one line, exit 2.
+- The text equals the golden file of its name; `pytest --update-golden` rewrites them.
+- It contains the matrices and products of the lectures.
+- --json prints a document of its schema, which is strict; its numbers are those of dense linear algebra.
+- On a terminal every tap has its own colour, and NO_COLOR removes it.
+- --save writes a file that scipy reads, --plot a picture; whole or not at all.
+- A question that cannot be answered gives one line and exit code 2.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
 from convarith_gallery.atomic_file import write_whole
-from jsonschema import Draft202012Validator
-from support.command_line import Cli, assert_refused, run_process
+from support.command_line import Cli, assert_refused, run_process, schema_of
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +40,7 @@ CALLS: dict[str, list[str]] = {
     "matrix-too-large": ["matrix", "Conv2d(64, 64, 3, padding=1)", "-i", "56"],
     "matrix-markdown": [*LECTURE, "--markdown"],
 }  # fmt: skip
-SCHEMA = Draft202012Validator(json.loads((files("convarith_cli") / "schemas" / "matrix.json").read_text()))
+SCHEMA = schema_of("matrix")
 
 
 def answered(cli: Cli, *arguments: str) -> str:
@@ -84,7 +82,7 @@ def test_json_is_a_document_of_the_schema(name: str, cli: Cli) -> None:
 
 def test_fleurets_outputs(cli: Cli) -> None:
     def output(*arguments: str) -> Any:
-        return json.loads(answered(cli, "matrix", *arguments, "--json"))["output"]
+        return json.loads(answered(cli, "matrix", *arguments, "--json"))["product"]
 
     assert output("-i", "7", "--weight", "1 2 3", "--values", "0 0 1 0 0 0 0") == [3, 2, 1, 0, 0]
     up = ("conv-transpose", "--weight")
@@ -116,7 +114,7 @@ def test_the_matrix_is_saved_whole(cli: Cli, tmp_path: Path) -> None:
     out = answered(
         cli, "matrix", "Conv2d(1, 2, 3)", "-i", "40x40", "--weight", str(tmp_path / "w.npy"), "--save", str(path)
     )
-    assert out.endswith(f"The matrix is in {path}.\n")
+    assert out.endswith(f"Wrote the matrix to {path}.\n")
     found = sparse.load_npz(path)
     assert (found.shape, found.nnz) == ((2 * 38 * 38, 1600), 2 * 38 * 38 * 9)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["m.npz", "w.npy"]
@@ -139,7 +137,7 @@ def test_the_picture(cli: Cli, tmp_path: Path, ending: str, start: bytes) -> Non
     pytest.importorskip("matplotlib", reason="draws with matplotlib")
     path = tmp_path / f"m.{ending}"
     assert answered(cli, "matrix", "-k", "3", "-i", "12x12", "--plot", str(path)).endswith(
-        f"The picture is in {path}.\n"
+        f"Wrote the picture to {path}.\n"
     )
     assert path.read_bytes().startswith(start)
 
@@ -169,27 +167,30 @@ def test_without_matplotlib(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path:
 REFUSALS: list[tuple[list[str], str]] = [
     (["-k", "3"], "Missing option '--input' / '-i'."),
     (["-i", "5"], "conv needs --kernel"),
+    (["Conv2d(3, 8, 3)", "-i", "2x5x5"], "Conv2d(3, 8, 3) expects 3 channels, but -i 2x5x5 has 2"),
+    (["avg-pool2d", "-k", "2", "-i", "3x4x4"], "-i 3x4x4 has 3 channels, but the matrix of AvgPool2d(kernel_size=2) is that of 1 channel"),
+    (["Conv2d(1, 1, 3); ReLU()", "-i", "5"], "matrix shows one layer, but this is a network of 2"),
     (["max-pool", "-k", "2", "-i", "4"], "has no matrix here: Conv, ConvTranspose, AvgPool,"),
     (["Linear(3, 4)", "-i", "3"], "Linear(3, 4) has no matrix here"),
     (["cnov", "-k", "3", "-i", "4"], "unknown layer 'cnov': did you mean 'conv'?"),
     (["-k", "3", "-i", "2"], "the kernel spans 3 (k=3) but the padded input is 2"),
-    (["-i", "5", "--weight", "1,a"], "--weight '1,a' is no array of numbers: write rows apart by ';', as in '0,1;2,3'"),
-    (["-i", "5", "--weight", ""], "--weight '' is no array of numbers"),
-    (["-i", "5", "--weight", "[1,[2]]"], "--weight '[1,[2]]' is no nested list of numbers"),
+    (["-i", "5", "--weight", "1,a"], "--weight '1,a' is not a list of numbers: separate rows by ';', as in '0,1;2,3'"),
+    (["-i", "5", "--weight", ""], "--weight '' is not a list of numbers"),
+    (["-i", "5", "--weight", "[1,[2]]"], "--weight '[1,[2]]' is not a nested list of numbers"),
     (["-i", "5", "--weight", "1,nan"], "--weight '1,nan' has numbers that are not finite"),
     (["-i", "5", "--weight", "no.npy"], "cannot read no.npy: No such file or directory"),
     (["-i", "5", "--weight", __file__ + ".npy"], "cannot read"),
-    (["-i", "3x3", "-k", "2", "--weight", "0,1;2"], "--weight '0,1;2' has rows of 1 and 2 numbers: give every row as many"),
+    (["-i", "3x3", "-k", "2", "--weight", "0,1;2"], "--weight '0,1;2' has rows of 1 and 2 numbers: give every row the same number"),
     (["-i", "5", "-k", "3", "--weight", "1,2"], "the weight has shape (2,), but Conv(kernel_size=3) takes"),
     (["avg-pool", "-i", "4", "-k", "2", "--weight", "1,2"], "has no weight: leave it out"),
-    (["-k", "3", "-i", "7", "--values", "1,2"], "--values has 2 numbers, but the flattened input has 7: give as many"),
-    (["-k", "3", "-i", "7", "--bias", "1,2"], "the bias has shape (2,), but Conv(kernel_size=3) takes one number per output channel"),
-    (["-k", "3", "-i", "7", "--save", "m.txt"], "cannot save to m.txt: scipy reads a sparse matrix from an .npz file"),
+    (["-k", "3", "-i", "7", "--values", "1,2"], "--values has 2 numbers, but the flattened input has 7"),
+    (["-k", "3", "-i", "7", "--bias", "1,2"], "the bias has shape (2,), but Conv(kernel_size=3) takes one"),
+    (["-k", "3", "-i", "7", "--save", "m.txt"], "cannot save to m.txt: scipy reads sparse matrices from .npz files"),
     (["-k", "3", "-i", "7", "--save", "no/such/m.npz"], "cannot write no/such/m.npz"),
     (["-k", "3", "-i", "7", "--plot", "m.gif"], "cannot draw to m.gif: its ending is unknown, choose from png, svg, pdf"),
     (["-k", "4", "-p", "same", "-i", "7", "--transpose"], "is two layers, ConvTranspose1d(kernel_size=4, padding=1) and"),
     (["Conv2d(4096, 4096, 3, padding=1)", "-i", "9999x9999"], "bytes, but"),
-    (["-k", "3", "-i", "100000000", "--save", "m.npz", "--values", "1"], "--values has 1 numbers"),
+    (["-k", "3", "-i", "100000000", "--save", "m.npz", "--values", "1"], "--values has 1 number, but"),
 ]  # fmt: skip
 
 

@@ -1,24 +1,23 @@
 """convarith mirror.
 
-- The text is the golden file of its name, as Markdown too; `pytest --update-golden` rewrites them.
-- --json is a document of its schema; its shapes are the encoder's, its code runs.
-- --code writes a whole file or nothing; '-' prints the code alone.
+- The text equals the golden file of its name, as Markdown too; `pytest --update-golden` rewrites them.
+- --json prints a document of its schema; its shapes are those of the encoder, and its code runs.
+- --code writes a whole file or nothing; '-' prints only the code.
 - --verify runs the code in torch.
-- A wrong question is one line, exit 2, and leaves no file.
+- A question that cannot be answered gives one line and exit code 2, and leaves no file.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from importlib.resources import files
+from io import StringIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
-from support.command_line import Cli, assert_refused
+from support.command_line import Cli, assert_refused, schema_of
 
 ENCODER = "Conv2d(1, 16, 3, stride=2, padding=1); ReLU(); Conv2d(16, 32, 3, stride=2, padding=1)"
 POOLS = "Conv2d(3, 8, 3, padding=1); BatchNorm2d(8); ReLU(); MaxPool2d(3, 2, 1, ceil_mode=True); Conv2d(8, 16, 4, 3)"
@@ -35,7 +34,7 @@ CALLS: dict[str, list[str]] = {
     "mirror-dense": ["mirror", DENSE, "-i", "1x28x28"],
     "mirror-markdown": ["mirror", ENCODER, "-i", "1x28x28", "--markdown"],
 }
-SCHEMA = Draft202012Validator(json.loads((files("convarith_cli") / "schemas" / "mirror.json").read_text()))
+SCHEMA = schema_of("mirror")
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -65,11 +64,23 @@ def test_the_code_is_written_whole(cli: Cli, tmp_path: Path, torch: ModuleType) 
     result = cli("mirror", ENCODER, "-i", "1x28x28", "--code", str(path), "--autoencoder", "--verify")
     assert (result.exit_code, result.err) == (0, "")
     assert "5 shapes" not in result.out
-    assert f"The code is in {path}." in result.out
+    assert f"Wrote the code to {path}." in result.out
     names: dict[str, Any] = {}
     exec(path.read_text(), names)
     assert names["Autoencoder"]()(torch.zeros(1, 1, 28, 28)).shape == (1, 1, 28, 28)
     assert [each.name for each in tmp_path.iterdir()] == ["decoder.py"]
+
+
+def test_the_code_is_not_wrapped_on_a_narrow_terminal() -> None:
+    from convarith_cli.answer import write_rich
+    from convarith_cli.main import answer
+    from rich.console import Console
+
+    shown = answer(["mirror", ENCODER, "-i", "1x28x28", "--code", "-"])
+    assert not isinstance(shown, int)
+    out = StringIO()
+    write_rich(shown.blocks, Console(file=out, force_terminal=True, width=40, color_system=None))
+    assert out.getvalue().rstrip() == shown.data["code"].rstrip()
 
 
 def test_the_code_alone(cli: Cli) -> None:
@@ -84,10 +95,11 @@ def test_the_code_alone(cli: Cli) -> None:
     [
         ([ENCODER, "-i", "1x28x28", "--upsample", "risize"], "did you mean 'resize'"),
         ([ENCODER, "-i", "1x28x28", "--final", "sigmoit"], "did you mean 'Sigmoid'"),
-        ([ENCODER, "-i", "3x28x28"], "expects 1 channels"),
-        ([ENCODER, "-i", "28x28"], "takes 3: channels first"),
+        ([ENCODER, "-i", "3x28x28"], "expects 1 channel"),
+        ([ENCODER, "-i", "28x28x28x28x28"], "2 spatial axes (H, W): write 28x28, or 1x28x28 with the channels first"),
+        (["MaxPool2d(2)", "-i", "28x28"], "does not say how many it takes: write them first, as in 3x28x28"),
         ([ENCODER, "-i", "1x1x28x28"], "takes 3: channels first"),
-        ([ENCODER, "-i", "one"], "is no size"),
+        ([ENCODER, "-i", "one"], "--input 'one'"),
         (["ReLU()", "-i", "1x28x28"], "nothing to mirror"),
         (["Conv2d(1, 8, 3); Flatten(0)", "-i", "1x28x28"], "which has no mirror: start at axis 1"),
         ([ENCODER, "-i", "1x28x28", "--code", "-", "--json"], "leave --json and --markdown out"),

@@ -1,17 +1,17 @@
 """convarith overlap.
 
-- The text is the golden file of its name, as Markdown too; `pytest --update-golden` rewrites them.
-- --json is a document of its schema with the numbers of the Python interface; its repairs are layers that fit.
-- --weights and a module's own weights give the list of layers, and what did not match.
+- The text equals the golden file of its name, as Markdown too; `pytest --update-golden` rewrites them.
+- --json prints a document of its schema with the numbers of the Python interface; its repairs are layers that fit.
+- --weights, or the weights of a module, give the list of layers, and what did not match.
 - --plot writes a whole picture or nothing.
-- In a terminal the cells are coloured; a wrong question is one line, exit 2, and leaves no file.
+- On a terminal the cells are coloured.
+- A question that cannot be answered gives one line and exit code 2, and leaves no file.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from importlib.resources import files
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from support.command_line import Cli, assert_refused
+from support.command_line import Cli, assert_refused, schema_of
 
 import convarith as ca
 
@@ -44,7 +44,7 @@ CALLS: dict[str, list[str]] = {
     "overlap-unet": ["overlap", UNET, "-i", "1x16x16"],
     "overlap-markdown": ["overlap", UP, "-i", "3", "--markdown"],
 }
-SCHEMA = Draft202012Validator(json.loads((files("convarith_cli") / "schemas" / "overlap.json").read_text()))
+SCHEMA = schema_of("overlap")
 
 
 def document(cli: Cli, *arguments: str) -> dict[str, Any]:
@@ -66,16 +66,16 @@ def test_the_text_is_golden(name: str, cli: Cli, is_golden: Callable[[str, str],
 def test_json_is_a_document_of_the_schema(name: str, cli: Cli) -> None:
     answer = document(cli, *CALLS[name])
     if answer["counts"] is not None and not answer["frequencies"][0]:
-        found = ca.overlap(ca.parse(answer["subject"]), None if "Fold" in name else answer["input_size"])
+        found = ca.overlap(ca.parse(answer["layer"]), None if "Fold" in name else answer["input_size"])
         assert answer["counts"] == [list(counts) for counts in found.counts or ()]
     for repair in answer["repairs"]:
-        if repair["replaces"] is None and answer["input_size"] is not None and "2d" in answer["subject"]:
+        if repair["replaces"] is None and answer["input_size"] is not None and "2d" in answer["layer"]:
             size = answer["input_size"] * (2 // len(answer["input_size"]))
             reached = tuple(size)
             for text in repair["layers"]:
                 step: Any = ca.parse(text)
                 reached = step.output_size(reached)
-            layer: Any = ca.parse(answer["subject"])
+            layer: Any = ca.parse(answer["layer"])
             assert reached == layer.output_size(size)
 
 
@@ -110,8 +110,8 @@ def test_a_checkpoint_beside_the_network(name: str, cli: Cli, torch: ModuleType,
     assert weights["unused"] == ["more.weight"]
     text = cli("overlap", str(network), "--weights", str(path)).out
     assert "strongest first" in text
-    assert "Layers without weights:" in text
-    assert "Weights of no layer here: more.weight." in text
+    assert "Layers for which there are no weights:" in text
+    assert "Weights that belong to none of the layers: more.weight." in text
 
 
 def test_a_checkpoint_of_one_layer(cli: Cli, torch: ModuleType, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_module_comes_with_its_weights(cli: Cli, tmp_path: Path) -> None:
     SCHEMA.validate(answer)
     assert [each["name"] for each in answer["weights"]["artefacts"]] == ["0"]
     assert "contrast" not in cli("overlap", f"{path}:even").out.splitlines()[0]
-    assert "No layer with weights moves by more than 1" in cli("overlap", f"{path}:plain").out
+    assert "No layer with weights has a stride above 1" in cli("overlap", f"{path}:plain").out
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
@@ -147,7 +147,7 @@ def test_the_picture_is_written_whole(ending: str, cli: Cli, tmp_path: Path) -> 
     path = tmp_path / f"o.{ending}"
     result = cli("overlap", UP, "-i", "5", "--plot", str(path))
     assert (result.exit_code, result.err) == (0, "")
-    assert result.out.endswith(f"The picture is in {path}.\n")
+    assert result.out.endswith(f"Wrote the picture to {path}.\n")
     assert {"png": b"PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending] in path.read_bytes()[:8]
     assert [each.name for each in tmp_path.iterdir()] == [f"o.{ending}"]
 
@@ -178,13 +178,14 @@ def test_the_cells_are_coloured_in_a_terminal(cli: Cli, monkeypatch: pytest.Monk
         (["conv-transpose"], "needs --kernel"),
         (["conv-tranpose", "-k", "3"], "did you mean 'conv-transpose'"),
         (["no/such/file.txt"], "there is no file no/such/file.txt"),
-        ([UP, "-i", "one"], "is no size"),
+        ([UP, "-i", "one"], "--input 'one'"),
         ([UP, "-i", "0"], "must be at least 1"),
-        ([UP, "-i", "1x2x3"], "2 spatial axes"),
+        ([UP, "-i", "1x2x3"], "expects 8 channels, but -i 1x2x3 has 1"),
+        ([UP, "-i", "1x2x3x4"], "2 spatial axes"),
         ([UP, "-k", "3"], "write its parameters in it"),
         (["Linear(2, 3)"], "hits no fixed pattern"),
         (["adaptive-avg-pool", "--output-size", "3"], "give the input's"),
-        ([STACK, "-i", "1x1x1x1"], "give 2, one an axis"),
+        ([STACK, "-i", "1x1x1x1x1"], "-i 1x1x1x1x1 has 5 sizes, but the network has 2 spatial axes"),
         ([UP, "--weights", "none.pt"], "there is no file none.pt"),
         ([UP, "--plot", "o.gif"], "its ending is unknown, choose from png, svg, pdf"),
         ([UP, "--plot", "no/such/o.png"], "cannot write no/such/o.png"),

@@ -1,9 +1,9 @@
-"""A wrong question: exit 2, nothing on standard output, one line "Error: ..." with the remedy on standard error.
+"""A question that cannot be answered: exit code 2, no output, one line "Error: ..." with the remedy on standard error.
 
 - Each bad input of the table is refused with the words that help.
-- So it is in a process of its own, too, and with --json.
-- Without torch, verify names the line that installs it.
-- A line that cannot be written in the terminal's letters is written all the same.
+- The same holds in a separate process, and with --json.
+- Without torch, verify names the command that installs it.
+- A line that the terminal's encoding cannot write is written with escapes; so are control characters.
 """
 
 from __future__ import annotations
@@ -63,21 +63,27 @@ SIZES = [
     ("shape -k 3 -d 3 -i 6",
      "the kernel spans 7 (k=3, d=3) but the padded input is 6: needs an input >= 7, padding >= 1 or dilation <= 2"),
     ("shape Conv2d -k 5 -i 9x3", "Conv2d, axis 1 of 9x3: the kernel spans 5 (k=5)"),
-    ("shape conv2d -k 3 -i 1x2x3", "Conv2d has 2 spatial axes, got 3 sizes: give 2"),
-    ("shape -k 3x3 -i 28x28x28", "Conv2d has 2 spatial axes, got 3 sizes: give 2"),
-    ("shape -k 3 -i 28x", "--input '28x' is no size: write an integer such as 28, or one an axis"),
-    ("shape -k 3 -i abc", "--input 'abc' is no size: write an integer such as 28"),
-    ("shape -k 3 -i 28.5", "--input '28.5' is no size: write an integer such as 28"),
-    ("shape -k 3 -p 1:", "--padding '1:' is no padding: write 1, 1x2, or before:after as in 1:0x2:2"),
+    ("shape conv2d -k 3 -i 1x2x3", "axis 0 of 2x3: the kernel spans 3 (k=3) but the padded input is 2"),
+    ("shape -k 3x3 -i 28x28x28x28", "-i 28x28x28x28 has 4 sizes, but Conv2d(kernel_size=3) has 2 spatial axes (H, W): "
+     "write 28x28, or 1x28x28 with the channels first"),
+    ("shape -k 3 -i 1x28x28", "-i 1x28x28 was read as the sizes D = 1, H = 28, W = 28; conv2d reads it as 1 channel of 28x28"),
+    ("shape 'Conv2d(3, 8, 3)' -i 1x28x28", "Conv2d(3, 8, 3) expects 3 channels, but -i 1x28x28 has 1"),
+    ("shape nofile.txt", "there is no file nofile.txt"),
+    ("shape no/such/file", "there is no file no/such/file"),
+    ("shape 'Conv2d(1, 1, 3); ReLU()' -k 3", "is a network, whose layers have their own parameters: leave --kernel out"),
+    ("shape -k 3 -i 28x", "--input '28x'"),
+    ("shape -k 3 -i abc", "--input 'abc'"),
+    ("shape -k 3 -i 28.5", "--input '28.5'"),
+    ("shape -k 3 -p 1:", "--padding '1:' is not a padding: write 1, 1x2, or before:after as in 1:0x2:2"),
     ("shape unflatten -i 8", "write the call, 'Unflatten(dim=..., unflattened_size=...)'"),
-    ("shape -k 3 -i ''", "--input '' is no size: write an integer such as 28"),
+    ("shape -k 3 -i ''", "--input ''"),
     ("shape -k 3 -i -5", "input size -5 has a negative size: sizes are at least 0"),
     ("shape -k 3 -i " + "9" * 5000, "--input has a number of 5000 digits: at most 4300 are read"),
-    ("shape -k three", "--kernel 'three' is no size: write an integer such as 28"),
-    ("shape -k ''", "--kernel '' is no size: write an integer such as 28"),
-    ("shape -k 3..5", "--kernel '3..5' is no size"),
-    ("shape -k 3 -p 1:2:3", "--padding '1:2:3' is no padding: write 1, 1x2, or before:after"),
-    ("shape upsample --scale-factor two", "--scale-factor 'two' is no number: write 2, or one an axis as in 2x1.5"),
+    ("shape -k three", "--kernel 'three'"),
+    ("shape -k ''", "--kernel ''"),
+    ("shape -k 3..5", "--kernel '3..5'"),
+    ("shape -k 3 -p 1:2:3", "--padding '1:2:3' is not a padding: write 1, 1x2, or before:after"),
+    ("shape upsample --scale-factor two", "--scale-factor 'two' is not a number: write 2, or one per axis as in 2x1.5"),
     ("shape conv-transpose -k 1 -p 1 -i 2", "the output would be 0 (i=2, k=1, s=1, p=1)"),
     ("shape -k 3 -p 4 --padding-mode reflect -i 4", "needs an input >= 5"),
     ("shape pixel-unshuffle --downscale-factor 2 -i 7x8", "2 does not divide 7: give it 6 or 8"),
@@ -116,10 +122,10 @@ BACKWARDS = [
     ("solve conv -i 28 -o 14 --in-channels 3", "conv has no parameter 'in_channels' to search"),
     ("solve conv -i 28 -o 14 --most 0", "Invalid value for '--most': 0 is not in the range x>=1."),
     ("solve linear -i 3 -o 3", "cannot search parameters of 'linear': choose from conv,"),
-    ("solve 'Linear(3, 4)' -o 3", "Linear mixes channels with positions: it has no size to solve for"),
-    ("solve 'Conv2d(1, 1, 3)' -i 28 -o 3", "Conv2d(1, 1, 3) has its parameters: give a kind such as conv"),
-    ("solve conv-transpose -k 3 -s 2 -o 14", "no input gives an output of 14, as o = 2*i + 1"),
-    ("solve conv -k 3 -o 0", "no input gives an output of 0, as o = i - 2"),
+    ("solve 'Linear(3, 4)' -o 3", "Linear mixes channels with positions, so it has no input size to solve for"),
+    ("solve 'Conv2d(1, 1, 3)' -i 28 -o 3", "Conv2d(1, 1, 3) has its parameters already: leave --input out to find its inputs, or give a kind such as conv"),
+    ("solve 'Unfold(3)' -o 14", "Unfold turns positions into columns"),
+    ("solve Conv2d -k 3 -o 1x2x3x4", "-o 1x2x3x4 has 4 sizes, but Conv2d has 2 spatial axes"),
     ("verify --cases 0", "Invalid value for '--cases': 0 is not in the range 1<=x<=100000000."),
     ("verify --cases many", "Invalid value for '--cases': 'many' is not a valid int"),
     ("verify --case 3", "No such option: --case"),
@@ -134,11 +140,11 @@ def test_a_wrong_question_is_refused(cli: Cli, call: str, words: str) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["shape", "-k", "0"], ["shap"], ["shape", "-k"], ["shape", "Conv2d(\n1, x)"]])
-def test_a_process_of_its_own_refuses_likewise(cli: Cli, arguments: list[str]) -> None:
+def test_a_separate_process_refuses_it_too(cli: Cli, arguments: list[str]) -> None:
     assert run_process(*arguments) == cli(*arguments)
 
 
-def test_json_refuses_likewise(cli: Cli) -> None:
+def test_json_refuses_it_too(cli: Cli) -> None:
     assert_refused(cli("shape", "-k", "9", "-i", "4", "--json"))
 
 
@@ -146,6 +152,12 @@ def test_without_torch_verify_says_how_to_install_it(cli: Cli, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "torch", None)
     refusal = assert_refused(cli("verify", "--cases", "10"))
     assert "torch is not installed: run pip install 'convarith[torch]' in this environment" in refusal
+
+
+def test_control_characters_are_escaped(cli: Cli) -> None:
+    assert r"unknown layer 'a\x1b[31mb'" in assert_refused(cli("shape", "a\x1b[31mb"))
+    assert r"cannot use" not in assert_refused(cli("trace", "a\x1b[31m.txt"))
+    assert "\x1b" not in cli("trace", "a\x1b[31m.txt").err
 
 
 def test_letters_that_the_terminal_does_not_have() -> None:

@@ -1,9 +1,9 @@
-"""convarith trace, and shape and solve of a network.
+"""convarith trace, and shape and solve for networks.
 
-- The text is the golden file of its name, as Markdown too; `pytest --update-golden` rewrites them.
-- --json is a document of its schema, with the numbers of the Python interface.
+- The text equals the golden file of its name, as Markdown too; `pytest --update-golden` rewrites them.
+- --json prints a document of its schema, with the numbers of the Python interface.
 - A network is read from a file, from standard input, from text, and from Python code, which then runs.
-- A wrong question is one line with the layer and its place, exit 2.
+- A question that cannot be answered gives one line with the layer and its place, and exit code 2.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ import io
 import json
 import sys
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from jsonschema import Draft202012Validator
-from support.command_line import Cli, assert_refused
+from support.command_line import Cli, assert_refused, schema_of
 
 import convarith as ca
 
@@ -42,7 +40,7 @@ CALLS: dict[str, list[str]] = {
     "solve-network": ["solve", "Conv2d(3, 64, 7, 2, 3); MaxPool2d(3, 2, 1)", "-o", "7x8"],
 }  # fmt: skip
 
-SCHEMA = Draft202012Validator(json.loads((files("convarith_cli") / "schemas" / "trace.json").read_text()))
+SCHEMA = schema_of("trace")
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -84,19 +82,53 @@ def test_python_code_runs_only_when_named(cli: Cli, tmp_path: Path, torch: objec
         "    def forward(self, x):\n"
         "        return self.conv(x).relu()\n"
         "def broken():\n    raise RuntimeError('two\\nlines')\n"
+        "def leave():\n    raise SystemExit(3)\n"
         "number = 3\n"
     )
     result = cli("trace", f"{code}:Net", "-i", "1x28x28", "--json")
     assert json.loads(result.out)["output"] == [4, 26, 26]
     assert result.err == "the code ran\n"
+    assert json.loads(cli("trace", f"{code}:Net", "-i", "28", "--json").out)["input"] == [1, 28, 28]
     assert "name the model in it" in assert_refused(cli("trace", str(code)))
     for name, message in (
-        ("broken", "raised RuntimeError: two lines"), ("Missing", "has no 'Missing': it has"), ("number", "raised TypeError"),
+        ("broken", "raised RuntimeError: two lines"), ("Missing", "models.py has no 'Missing': choose from Net, broken, leave"), ("number", "raised TypeError"),
+        ("leave", "ended the program (exit code 3)"),
     ):  # fmt: skip
         refused = cli("trace", f"{code}:{name}")
         assert refused.exit_code == 2
         assert refused.out == ""
         assert message in refused.err.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("torch")
+def test_a_model_with_arguments_and_its_parts(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models.py").write_text(
+        "from torch import nn\n"
+        "class Codec(nn.Module):\n"
+        "    def __init__(self, width=8, names=('a', 'b')):\n"
+        "        super().__init__()\n"
+        "        self.encoder = nn.Conv2d(1, width, 3)\n"
+        "        self.decoder = nn.ConvTranspose2d(width, 1, 3)\n"
+        "    def forward(self, x):\n"
+        "        return self.decoder(self.encoder(x))\n"
+    )
+
+    def layers(text: str) -> list[str]:
+        result = cli("trace", text, "-i", "28", "--json")
+        assert result.exit_code == 0, result
+        return [row["layer"] for row in json.loads(result.out)["layers"]]
+
+    assert layers("models.py:Codec(width=4, names=('x',))") == ["Conv2d(1, 4, 3)", "ConvTranspose2d(4, 1, 3)"]
+    assert layers("models.py:Codec.encoder") == ["Conv2d(1, 8, 3)"]
+    assert layers("models.py:Codec(16).encoder") == ["Conv2d(1, 16, 3)"]
+    for text, message in (
+        ("models.py:Codec(width=print(1))", "must be numbers, strings, tuples or other literals"),
+        ("models.py:Codec(**{})", "** is not read"),
+        ("models.py:Codec(height=3)", "raised TypeError"),
+        ("models.py:Codec.encode", "models.py:Codec has no 'encode': did you mean 'encoder'?"),
+    ):
+        assert message in assert_refused(cli("trace", text))
 
 
 REFUSED = [
@@ -107,14 +139,14 @@ REFUSED = [
     (["trace", "Conv2d(1, 8, 3); Conv2d(8, 8, 9)", "-i", "1x9x9"], "the nearest input that works has axis 0: 11, axis 1: 11"),
     (["trace", "a: ReLU()(b); b: ReLU()(a)"], "read each other in a circle: a -> b -> a"),
     (["trace", "Add()(input, up)"], "its input 'up' is unknown"),
-    (["trace", "Conv2d(1, 8, 3)", "-i", "28x"], "--input '28x' is no size"),
-    (["trace", "Conv2d(1, 8, 3)", "-i", "28"], "the network takes 3 sizes, channels first, or 4 with a batch: got 1"),
+    (["trace", "Conv2d(1, 8, 3)", "-i", "28x"], "--input '28x'"),
+    (["trace", "MaxPool2d(2)", "-i", "28"], "-i 28 gives no channels and the network does not say how many it takes: write them first, as in 3x28x28"),
+    (["trace", "Conv2d(1, 8, 3)", "-i", "1x1x1x28x28"], "-i 1x1x1x28x28 has 5 sizes, but the network has 2 spatial axes (H, W)"),
     (["trace", ""], "there is no layer in this text"),
     (["trace"], "Missing argument"),
-    (["solve", UNET, "-o", "27"], "no input gives an output of 27, as H becomes 2*floor(H/2)"),
     (["solve", UNET, "-o", "28", "-i", "28"], "leave --input out"),
-    (["solve", UNET, "-o", "1x2x3"], "the network has 2 spatial axes, got 3 sizes"),
-    (["shape", UNET, "-i", "29"], "the network takes H = 0 (mod 2), H >= 2, not 29: the nearest that it takes is 28 or 30"),
+    (["solve", UNET, "-o", "1x2x3x4"], "-o 1x2x3x4 has 4 sizes, but the network has 2 spatial axes"),
+    (["shape", UNET, "-i", "29"], ", not 29: the nearest accepted size is 28 or 30"),
     (["shape", DENSE, "-i", "3"], "Linear expects 784 features"),
 ]  # fmt: skip
 
@@ -124,8 +156,14 @@ def test_a_wrong_question_is_one_line(call: list[str], message: str, cli: Cli) -
     assert message in assert_refused(cli(*call))
 
 
-def test_a_file_that_is_no_text(cli: Cli, tmp_path: Path) -> None:
+def test_an_output_that_no_input_gives(cli: Cli) -> None:
+    exit_code, out, err = cli("solve", UNET, "-o", "27")
+    assert (exit_code, err) == (1, "")
+    assert "None: no input gives an output of 27 along H, as H becomes 2*floor(H/2)." in out
+
+
+def test_a_file_that_is_not_text(cli: Cli, tmp_path: Path) -> None:
     binary = tmp_path / "model.bin"
     binary.write_bytes(b"\xff\xfe\x00")
-    assert "is no UTF-8 text (byte 0)" in assert_refused(cli("trace", str(binary)))
-    assert "there is no file" in assert_refused(cli("trace", str(tmp_path)))
+    assert "is not UTF-8 text (byte 0)" in assert_refused(cli("trace", str(binary)))
+    assert "is a folder: name a file in it" in assert_refused(cli("trace", str(tmp_path)))

@@ -1,8 +1,8 @@
 """convarith verify: the check that anyone can run.
 
-- With the rules as they are it exits 0 and finds nothing.
-- With a broken rule it exits 1 and prints calls; each of them, run in Python, gives what it says of torch.
-- The same seed asks the same cases, another seed others.
+- With the rules as they are it finds nothing; exit code 0.
+- With a broken rule it prints calls, each of which gives in Python what it says about torch; exit code 1.
+- The same seed checks the same cases, another seed others.
 - The numbers of the text and of --json are the same.
 """
 
@@ -39,7 +39,7 @@ def test_nothing_is_found(cli: Cli, torch: ModuleType) -> None:
     assert re.search(r"^layer +accepted +refused +mismatches$", out, re.MULTILINE)
 
 
-def test_a_process_of_its_own() -> None:
+def test_a_separate_process() -> None:
     result = run_process("verify", "--cases", "50")
     assert (result.exit_code, result.err) == (0, "")
     assert result.out.startswith("50 layers checked against torch ")
@@ -59,7 +59,7 @@ def test_a_broken_rule_is_found_with_calls_that_show_it(
 
 
 def answer_of(torch: ModuleType, call: str) -> str:
-    """What Python says to a printed call: the shape, or the class of the refusal."""
+    """The result of a printed call: the shape, or the class of the error."""
     try:
         return "x".join(map(str, eval(call, {"torch": torch})))
     except Exception as error:  # noqa: BLE001 - torch refuses with many classes
@@ -72,7 +72,7 @@ def test_a_broken_rule_in_json(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Non
     assert (exit_code, err) == (1, "")
     answer = json.loads(out)
     assert len(answer["mismatches"]) == 10
-    assert answer["mismatched"] == sum(tally["mismatches"] for tally in answer["layers"].values()) > 10
+    assert answer["mismatched"] == sum(tally["mismatched"] for tally in answer["layers"].values()) > 10
     assert answer["checked"] == sum(tally["accepted"] + tally["refused"] for tally in answer["layers"].values()) == 300
 
 
@@ -86,5 +86,5 @@ def test_text_and_json_agree(cli: Cli) -> None:
     layers = json.loads(cli("verify", "--cases", "200", "--json").out)["layers"]
     rows = re.findall(r"^(\w+) +(\d+) +(\d+) +(\d+)$", cli("verify", "--cases", "200").out, re.MULTILINE)
     assert {name: tuple(map(int, numbers)) for name, *numbers in rows} == {
-        name: (tally["accepted"], tally["refused"], tally["mismatches"]) for name, tally in layers.items()
+        name: (tally["accepted"], tally["refused"], tally["mismatched"]) for name, tally in layers.items()
     }
