@@ -60,7 +60,7 @@ def random_conv(rng: Random, transposed: bool, mode: str = "zeros") -> tuple[Any
 
 
 def random_linear(rng: Random) -> tuple[Any, tuple[int, ...], Any]:
-    """Any layer that has a matrix, not round; its weight None where it has none."""
+    """A layer that has a matrix (without circular padding), an input size, and a weight or None."""
     kind, ndim = rng.randrange(7), rng.choice((1, 2))
     if kind < 2:
         return random_conv(rng, kind == 1)
