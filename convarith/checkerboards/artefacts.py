@@ -183,7 +183,6 @@ def strength(
 
 def _phases(layer: Conv | ConvTranspose, values: NDArray[Any]) -> NDArray[Any]:
     """Sum the taps of every phase. A ConvTranspose, and the gradient of a Conv, read the first axis of the weight."""
-    require_numpy()
     import numpy as np
 
     first, own = values.shape[:2]
@@ -202,7 +201,6 @@ def _phases(layer: Conv | ConvTranspose, values: NDArray[Any]) -> NDArray[Any]:
 
 def _sub_pixels(layer: Conv | ConvTranspose, shuffle: PixelShuffle, values: NDArray[Any]) -> NDArray[Any]:
     """Sum the whole kernel of every sub-pixel. For PixelShuffle, the sub-pixels of a channel are consecutive."""
-    require_numpy()
     import numpy as np
 
     factor = shuffle.upscale_factor

@@ -1,4 +1,4 @@
-"""How two things are compared: side by side in one run, in turn, by their medians."""
+"""How two things are compared: side by side in one run, alternating, by their medians."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import NamedTuple
 
 
 class Side(NamedTuple):
-    """One of two things that are compared: what it is, and a function that gets it ready to be called."""
+    """One of two things that are compared: a label, and a function that prepares it and returns what is measured."""
 
     label: str
     prepare: Callable[[], Callable[[], object]]
 
 
 class Comparison(NamedTuple):
-    """Two sides and the bound that is asked for.
+    """Two sides and the required ratio of their times.
 
-    With `at_most`, ours may take that many times as long as the other; with `at_least`, the other must take that many
-    times as long as ours. `calls` repeats a short action within one measurement.
+    With `at_most`, ours may take at most that many times as long as the other. With `at_least`, the other must take at
+    least that many times as long as ours. `calls` repeats a short action within one measurement.
     """
 
     name: str
@@ -47,19 +47,19 @@ class Outcome(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """Ours over the other for a bound from above, the other over ours for one from below."""
+        """Ours divided by the other for `at_most`, the other divided by ours for `at_least`."""
         return self.ours / self.other if self.comparison.at_most is not None else self.other / self.ours
 
     @property
     def met(self) -> bool:
-        """Is the bound kept?"""
+        """Is the required ratio reached?"""
         if self.comparison.at_most is not None:
             return self.ratio <= self.comparison.at_most
         return self.ratio >= (self.comparison.at_least or 0)
 
 
 def seconds(action: Callable[[], object], calls: int) -> float:
-    """How long one call takes, over `calls` of them."""
+    """The mean duration of one of `calls` calls."""
     start = perf_counter()
     for _ in range(calls):
         action()
@@ -67,7 +67,7 @@ def seconds(action: Callable[[], object], calls: int) -> float:
 
 
 def measure(comparison: Comparison, rounds: int) -> Outcome:
-    """Both sides in turn, `rounds` times each, after one call that warms up."""
+    """Measure both sides alternately, `rounds` times each, after one call of each to warm up."""
     do_ours, do_other = comparison.ours.prepare(), comparison.other.prepare()
     do_ours()
     do_other()
@@ -78,11 +78,18 @@ def measure(comparison: Comparison, rounds: int) -> Outcome:
     return Outcome(comparison, median(ours), median(other), rounds)
 
 
-def process(label: str, *command: str) -> Side:
-    """A whole process, from its start to its exit, with its bytecode on disk as after an installation."""
+def process(label: str, *command: str, exits: int = 0) -> Side:
+    """A whole process from start to exit, with its bytecode on disk as after an installation.
+
+    It must end with the exit code `exits`.
+    """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
     def run() -> None:
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env=environment)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
+        )
+        if done.returncode != exits:
+            raise RuntimeError(f"{label} ended with exit code {done.returncode}: {done.stderr.decode()[-500:]}")
 
     return Side(label, lambda: run)

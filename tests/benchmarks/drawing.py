@@ -1,4 +1,4 @@
-"""Drawing a scene and writing it as a GIF, against writing the same finished frames with Pillow."""
+"""Drawing a scene and writing it as a GIF, compared with writing the finished frames with Pillow."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ SCENES = ("no_padding_strides", "numerical_padding_strides", "scatter", "zero_in
 
 
 def drawing(name: str) -> Side:
-    """From the film to the file."""
+    """Draw the film and write the file."""
 
     def prepare() -> Callable[[], object]:
         from convarith_gallery.drawing.encoding import save
         from convarith_gallery.scenes import scene
 
         film, folder, numbers = scene(name).film(), TemporaryDirectory(), count()
-        return lambda: save(film, f"{folder.name}/{next(numbers)}.gif")  # to replace a file costs a flush to the disk
+        return lambda: save(film, f"{folder.name}/{next(numbers)}.gif")  # replacing a file would wait for the disk
 
     return Side(f"draw and write {name}", prepare)
 
 
 def writing(name: str) -> Side:
-    """Finished frames, with Pillow's own writer."""
+    """Write the finished frames with Pillow's own writer."""
 
     def prepare() -> Callable[[], object]:
         from convarith_gallery.drawing.raster import frames
@@ -38,9 +38,9 @@ def writing(name: str) -> Side:
         options = {"save_all": True, "append_images": others, "duration": 500, "loop": 0}
         return lambda: first.save(f"{folder.name}/{next(numbers)}.gif", **options)
 
-    return Side("Pillow writes it, drawn", prepare)
+    return Side("Pillow writes the frames", prepare)
 
 
 def comparisons() -> list[Comparison]:
-    """Short and long scenes, flat and slanted."""
+    """One comparison for each of some short and long, flat and slanted scenes."""
     return [Comparison(f"draw-{name}", drawing(name), writing(name), at_most=1.5) for name in SCENES]

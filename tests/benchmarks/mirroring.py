@@ -1,16 +1,17 @@
-"""Designing the decoder of a VGG-16 from its text, against building and tracing the encoder alone in torch."""
+"""Designing the decoder of a VGG-16 from its text, compared with building and tracing only the encoder in torch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Any
 
 from comparing import Comparison, Side
 
 import convarith as ca
 
 WIDTHS = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)
-"""VGG-16's convolutions, 0 for a pool."""
+"""The channels of VGG-16's convolutions; 0 stands for a pool."""
 IMAGE = (3, 224, 224)
 
 
@@ -24,13 +25,13 @@ def vgg16() -> str:
 
 
 def design() -> Callable[[], object]:
-    """From the text to the decoder's code."""
+    """Design the decoder and write its code, from the text."""
     text = vgg16()
     return lambda: ca.mirror(ca.parse_network(text), IMAGE).code()
 
 
 def traced() -> Callable[[], object]:
-    """The encoder on torch's meta device, traced, and a shape at every node of it."""
+    """Build the encoder on torch's meta device, trace it and compute the shape at every node."""
     import torch
     from torch.fx.passes.shape_prop import ShapeProp
 
@@ -39,13 +40,14 @@ def traced() -> Callable[[], object]:
     def trace() -> object:
         with torch.device("meta"):
             graph = torch.fx.symbolic_trace(torch.nn.Sequential(*map(ca.pytorch.to_module, layers)))
-            return ShapeProp(graph).propagate(torch.zeros(1, *IMAGE))  # type: ignore[no-untyped-call]
+            shapes: Any = ShapeProp(graph)
+            return shapes.propagate(torch.zeros(1, *IMAGE))
 
     return trace
 
 
 def comparisons() -> list[Comparison]:
-    """One comparison, where torch is installed."""
+    """One comparison, if torch is installed."""
     if not find_spec("torch"):
         return []
     ours, other = Side("mirror of VGG-16 with code", design), Side("VGG-16 traced in torch", traced)

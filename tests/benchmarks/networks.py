@@ -1,4 +1,4 @@
-"""A network's sizes in process: against torch's meta device, and over a million sizes against numpy's own formula."""
+"""The sizes of a network in process, compared with torch's meta device and, for a million sizes, with numpy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def network_sizes() -> Callable[[], object]:
 
 
 def map_of_a_million() -> Callable[[], object]:
-    """The output size of every input size up to a million: its milliseconds are nanoseconds a size."""
+    """The output size of every input size up to a million, so that milliseconds are nanoseconds per size."""
     import numpy as np
 
     sizes, inputs = ca.parse_network("; ".join(ENCODER)).size_map(0), np.arange(MILLION)
@@ -28,7 +28,7 @@ def map_of_a_million() -> Callable[[], object]:
 
 
 def formula_of_a_million() -> Callable[[], object]:
-    """The same formula written out in numpy, without a look at which sizes are refused."""
+    """The same formula written in numpy, without checking which sizes are refused."""
     import numpy as np
 
     inputs = np.arange(MILLION)

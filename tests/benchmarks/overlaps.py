@@ -1,4 +1,4 @@
-"""The overlap of a 4096x4096 output against torch's transposed convolution of ones; the verdict alone."""
+"""The overlap of a 4096x4096 output, compared with torch's transposed convolution of ones; and the verdict alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def counted() -> Callable[[], object]:
 
 
 def mapped() -> Callable[[], object]:
-    """As `counted`, multiplied out to an array of all 16.8 million positions."""
+    """The same, as an array of all 16.8 million positions."""
     layer = ca.parse(UP)
     return lambda: ca.overlap(layer, INPUT).map()
 
@@ -45,7 +45,7 @@ def verdict() -> Callable[[], object]:
 
 
 def small() -> Callable[[], object]:
-    """torch's answer on the smallest input that shows the pattern."""
+    """torch's answer for the smallest input that shows the pattern."""
     import torch
 
     ones, weight = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
@@ -58,7 +58,7 @@ def small() -> Callable[[], object]:
 
 
 def comparisons() -> list[Comparison]:
-    """All of them, where torch is installed."""
+    """All comparisons, if torch is installed."""
     if not find_spec("torch"):
         return []
     brute = Side("conv_transpose2d of ones", convolved)

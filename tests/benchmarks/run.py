@@ -1,13 +1,13 @@
-"""Ratios, measured side by side in one run.
+"""Measure ratios of times, side by side in one run.
 
     python tests/benchmarks/run.py                    all comparisons
     python tests/benchmarks/run.py shape-start        some of them; --list names them
-    python tests/benchmarks/run.py --json FILE        the numbers as JSON, too
-    python tests/benchmarks/run.py --check            exit 1 where a bound is missed
+    python tests/benchmarks/run.py --json FILE        also write the numbers as JSON
+    python tests/benchmarks/run.py --check            exit 1 if a bound is missed
 
-Each comparison does A and B in turn (A, B, A, B, ...) after one call that warms up, and compares the medians, so that
-whatever else the machine does meets both alike. Only the ratio means something beyond this machine. Without torch the
-comparisons with it are left out.
+Each comparison runs A and B alternately (A, B, A, B, ...) after one call of each to warm up, and compares the medians,
+so that other load on the machine affects both alike. Only the ratios can be compared between machines. Without torch the
+comparisons with torch are left out.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import sys
 
 from comparing import Comparison, Outcome, measure
 
-COLUMNS = ("what", "A", "B", "A takes", "B takes", "ratio", "asked for", "")
+COLUMNS = ("what", "A", "B", "A takes", "B takes", "ratio", "required", "")
 
 
 def all_comparisons() -> list[Comparison]:
-    """Every subject's comparisons."""
+    """The comparisons of all subjects."""
     import drawing
     import matrices
     import mirroring
@@ -41,11 +41,11 @@ def all_comparisons() -> list[Comparison]:
 def read_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="comparisons to run; all of them if left out")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="comparisons to run (default: all)")
     parser.add_argument("--rounds", type=int, default=15, help="measurements of each side (default: 15)")
-    parser.add_argument("--json", metavar="FILE", help="write the numbers here, too")
-    parser.add_argument("--list", action="store_true", help="name the comparisons and stop")
-    parser.add_argument("--check", action="store_true", help="exit 1 where a bound is missed")
+    parser.add_argument("--json", metavar="FILE", help="also write the numbers to this file")
+    parser.add_argument("--list", action="store_true", help="list the comparisons and exit")
+    parser.add_argument("--check", action="store_true", help="exit 1 if a bound is missed")
     return parser.parse_args(arguments)
 
 
@@ -55,7 +55,7 @@ def duration(seconds: float) -> str:
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """One line a comparison, its columns aligned."""
+    """One line per comparison, in aligned columns."""
     rows = [
         (
             outcome.comparison.name, outcome.comparison.ours.label, outcome.comparison.other.label,
@@ -72,7 +72,7 @@ def table(outcomes: list[Outcome]) -> str:
 
 
 def document(outcomes: list[Outcome]) -> dict[str, object]:
-    """The numbers and where they were taken."""
+    """The numbers, and the system on which they were measured."""
     torch = sys.modules.get("torch")
     return {
         "python": platform.python_version(),
@@ -97,7 +97,7 @@ def document(outcomes: list[Outcome]) -> dict[str, object]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print, and say whether every bound is kept."""
+    """Measure and print; the exit code says whether all bounds are met."""
     given = read_arguments(arguments)
     known = {comparison.name: comparison for comparison in all_comparisons()}
     if given.list:
@@ -106,7 +106,9 @@ def main(arguments: list[str] | None = None) -> int:
     unknown = [name for name in given.names if name not in known]
     if unknown or given.rounds < 1:
         wrong = (
-            f"unknown: {', '.join(unknown)}; choose from {', '.join(known)}" if unknown else "--rounds is at least 1"
+            f"unknown: {', '.join(unknown)}; choose from {', '.join(known)}"
+            if unknown
+            else "--rounds must be at least 1"
         )
         print(f"Error: {wrong}", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""A size in process: plain integers against a forward pass of the same layers on torch's meta device."""
+"""A size in process: plain integers, compared with a forward pass of the same layers on torch's meta device."""
 
 from __future__ import annotations
 

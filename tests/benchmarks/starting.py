@@ -1,4 +1,4 @@
-"""A question from start to answer: the whole process, against a bare Python and against the torch one-liner."""
+"""A question from start to answer: the whole process, compared with a bare Python and with a torch one-liner."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ TORCH = process(
 )  # fmt: skip
 
 
-def convarith(*arguments: str) -> Side:
-    """The installed command, or the module where the command is not installed beside this interpreter."""
+def convarith(*arguments: str, exits: int = 0) -> Side:
+    """The installed command, or the module if the command is not installed with this interpreter."""
     script = Path(sys.executable).with_name("convarith")
     command = (str(script),) if script.exists() else (sys.executable, "-m", "convarith_cli")
     label = " ".join(Path(word).name if word.endswith((".txt", ".gif")) else word for word in arguments)
-    return process(f"convarith {label}", *command, *arguments)
+    return process(f"convarith {label}", *command, *arguments, exits=exits)
 
 
 def comparisons() -> list[Comparison]:
-    """shape and solve against both, trace and a picture of nine frames against bare Python."""
+    """shape and solve compared with both, trace and a picture of nine frames with a bare Python."""
     shape = convarith("shape", "--kernel", "3", "--stride", "2")
     solve = convarith("solve", "conv", "-i", "28", "-o", "14")
     trace = convarith("trace", str(AUTOENCODER), "-i", "1x28x28")

@@ -1,4 +1,4 @@
-"""Training the deep autoencoder, against the lecture's own loop (a DataLoader, plain Adam, .item() at every step) and pythae."""
+"""Training the deep autoencoder, compared with the lecture's loop (DataLoader, Adam, .item() at every step) and pythae."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from comparing import Comparison, Side
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 IMAGES, BATCH, LATENT = 1024, 128, 8
 
 
-def images() -> object:
-    """As many stored images as an epoch here has."""
+def images() -> Tensor:
+    """The stored images of one epoch."""
     from convarith_gallery.autoencoders.datasets.load import digits
 
     return digits().train[:IMAGES]
 
 
 def ours(precision: str) -> Callable[[], Callable[[], object]]:
-    """An epoch of this trainer, its checkpoint at the end included."""
+    """An epoch of convarith's trainer, including the checkpoint at its end."""
 
     def prepare() -> Callable[[], object]:
         import torch
@@ -32,7 +36,7 @@ def ours(precision: str) -> Callable[[], Callable[[], object]]:
 
         def epoch() -> object:
             with tempfile.TemporaryDirectory() as folder:
-                return train(settings, stored, Path(folder), torch.device("cpu"))  # type: ignore[arg-type]
+                return train(settings, stored, Path(folder), torch.device("cpu"))
 
         return epoch
 
@@ -40,7 +44,7 @@ def ours(precision: str) -> Callable[[], Callable[[], object]]:
 
 
 def lecture() -> Callable[[], object]:
-    """An epoch as the lectures write it."""
+    """An epoch of the loop that the lectures show."""
     import torch
     from convarith_gallery.autoencoders.recipe import changed, read_recipe
     from convarith_gallery.autoencoders.training.loop import build
@@ -48,7 +52,7 @@ def lecture() -> Callable[[], object]:
 
     model = build(changed(read_recipe("deep").settings, {"latent": LATENT}), (1, 28, 28))
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3, fused=False)
-    loader = DataLoader(TensorDataset(images().float() / 255), batch_size=BATCH, shuffle=True)  # type: ignore[attr-defined]
+    loader = DataLoader(TensorDataset(images().float() / 255), batch_size=BATCH, shuffle=True)
 
     def epoch() -> object:
         losses = []
@@ -78,17 +82,17 @@ def pythae() -> Callable[[], object]:
     model = build(changed(read_recipe("deep").settings, {"latent": LATENT}), (1, 28, 28))
 
     class Encoder(BaseEncoder):
-        def forward(self, x):  # type: ignore[no-untyped-def]
+        def forward(self, x: Tensor) -> Any:
             return ModelOutput(embedding=model.codes(x))
 
     class Decoder(BaseDecoder):
-        def forward(self, z):  # type: ignore[no-untyped-def]
+        def forward(self, z: Tensor) -> Any:
             return ModelOutput(reconstruction=model.decode(z))
 
     encoder, decoder = Encoder(), Decoder()
     encoder.layers, decoder.layers = model.encoder, model.decoder
     theirs = AE(AEConfig(input_dim=(1, 28, 28), latent_dim=LATENT), encoder, decoder)
-    pixels = images().float() / 255  # type: ignore[attr-defined]
+    pixels = images().float() / 255
     stored = BaseDataset(pixels, torch.zeros(len(pixels)))
 
     def epoch() -> object:
@@ -102,7 +106,7 @@ def pythae() -> Callable[[], object]:
 
 
 def comparisons() -> list[Comparison]:
-    """fp32, and bf16 where the processor multiplies it; where torch is installed, and pythae for the last."""
+    """fp32, bf16 if the processor has fast bf16, and pythae if it is installed; nothing without torch."""
     if not find_spec("torch"):
         return []
     import torch

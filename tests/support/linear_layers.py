@@ -18,7 +18,7 @@ def channels(rng: Random) -> dict[str, int]:
 
 
 def taken(layer: Any, rng: Random, ndim: int, limit: int) -> tuple[int, ...]:
-    """An input size that the layer takes."""
+    """An input size that the layer accepts."""
     while True:
         size = each(rng, ndim, 1, limit)
         limit += 1
@@ -45,7 +45,7 @@ def random_transposed(rng: Random, ndim: int) -> Any:
 
 
 def random_conv(rng: Random, transposed: bool, mode: str = "zeros") -> tuple[Any, tuple[int, ...], Any]:
-    """A convolution or a transposed one, a size that it takes, a weight."""
+    """A convolution or transposed convolution, an input size that it accepts, and a weight."""
     ndim = rng.choice((1, 1, 2))
     if transposed:
         layer: Any = random_transposed(rng, ndim)
@@ -60,7 +60,7 @@ def random_conv(rng: Random, transposed: bool, mode: str = "zeros") -> tuple[Any
 
 
 def random_linear(rng: Random) -> tuple[Any, tuple[int, ...], Any]:
-    """Any layer that has a matrix, not round; its weight None where it has none."""
+    """A layer that has a matrix (without circular padding), an input size, and a weight or None."""
     kind, ndim = rng.randrange(7), rng.choice((1, 2))
     if kind < 2:
         return random_conv(rng, kind == 1)
