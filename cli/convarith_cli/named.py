@@ -238,7 +238,9 @@ class Input(NamedTuple):
         try:
             yield
         except ShapeError as error:
-            raise ShapeError(f"{error} ({self.note})" if self.note else str(error)) from None
+            if not self.note:
+                raise
+            raise ShapeError(f"{error} ({self.note})") from None
 
 
 def read_numbers(text: str, flag: str = "--input") -> tuple[int, ...]:

@@ -31,6 +31,9 @@ app = command_app()
 WIDEST = 24
 """The columns and rows up to which a map is shown whole."""
 
+MOST_POSITIONS = 10_000_000
+"""The input size along an axis up to which every position is counted."""
+
 EXAMPLES = """
 \b
 Examples:
@@ -102,6 +105,11 @@ def _answered(subject: Layer | Network, entered: Input | None) -> tuple[Overlap,
         axes = len(overlap_of(subject).axes)
         sizes = entered.numbers[1:] if len(entered.numbers) == axes + 1 else entered.numbers
         sizes = sizes * axes if len(sizes) == 1 else sizes
+    if max(sizes, default=0) > MOST_POSITIONS:
+        raise ParameterError(
+            f"-i {times(entered.numbers)} is too large to count every position (more than {MOST_POSITIONS:,}): "
+            "leave -i out to see one period"
+        )
     with entered.explained():
         return overlap_of(subject, sizes if len(sizes) > 1 else sizes[0]), sizes
 

@@ -180,6 +180,7 @@ def test_the_cells_are_coloured_in_a_terminal(cli: Cli, monkeypatch: pytest.Monk
         (["no/such/file.txt"], "there is no file no/such/file.txt"),
         ([UP, "-i", "one"], "--input 'one'"),
         ([UP, "-i", "0"], "must be at least 1"),
+        ([UP, "-i", str(10**20)], "is too large to count every position (more than 10,000,000): leave -i out"),
         ([UP, "-i", "1x2x3"], "expects 8 channels, but -i 1x2x3 has 1"),
         ([UP, "-i", "1x2x3x4"], "2 spatial axes"),
         ([UP, "-k", "3"], "write its parameters in it"),
