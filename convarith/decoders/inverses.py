@@ -40,7 +40,7 @@ def way_back(stage: Stage, upsample: str, even: bool) -> Way:
     if layer is None or block_of_features:
         return _between(passage)
     way = layer.way_back(passage)
-    if way is None and isinstance(layer, WindowLayer) and not layer.takes_output_size:
+    if way is None and isinstance(layer, WindowLayer) and layer.overlap_side == "gradient":
         way = _window(passage, layer)
     return _between(passage) if way is None else way
 

@@ -76,8 +76,8 @@ class Layer:
     """Do its windows follow from the sizes, so that without them there is no pattern?"""
     searched: ClassVar[dict[str, list[Any]] | None] = None
     """Values that `solve` tries beside the usual ones, by parameter; None for a layer it does not search."""
-    takes_output_size: ClassVar[bool] = False
-    """Can the layer's forward be asked for an output size?"""
+    forward_arguments: ClassVar[tuple[str, ...]] = ()
+    """What torch's forward takes behind the input: 'indices', 'output_size'."""
 
     ndim: int | None = None
     """Spatial axes; None: as many as the input has."""
@@ -124,6 +124,10 @@ class Layer:
     def pad_mode(self) -> str:
         """What the layer's padding shows: 'zeros', 'reflect', 'replicate' or 'circular'."""
         return "zeros"
+
+    def output_rank(self, before: int | None) -> int | None:
+        """How many axes the output has for an input of so many, the batch included; None where that is open."""
+        return before
 
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
         """Which of `size` inputs each of `output` outputs reads along one of `ndim` axes; None: all of them."""
@@ -187,7 +191,13 @@ class Layer:
         >>> ca.parse("Conv2d(1, 8, 3, padding_mode='reflect')").torch_calls()
         ('nn.Conv2d(1, 8, 3, padding_mode="reflect")',)
         """
+        if self.torch_module:
+            return (f"{self.torch_name}({', '.join(map(str, self.torch_arguments()))})",)
         return (f"nn.{self}".replace("'", '"'),)
+
+    def torch_arguments(self) -> tuple[int, ...]:
+        """The arguments of a layer that has a `torch_module`."""
+        return ()
 
     def torch_expression(self, given: Sequence[str]) -> str | None:
         """The layer as an expression of the tensors it joins; None for a layer that is a module."""
@@ -383,6 +393,10 @@ class SpatialLayer(Layer):
             output.append(rise * ((size + shift) // step) + offset)
         return tuple(output)
 
+    def output_rank(self, before: int | None) -> int | None:
+        """The spatial axes, channels and a batch."""
+        return before if self.ndim is None else self.ndim + 2
+
     def outputs_along(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
         """What each axis gives by its own rule: the output size; for an Unfold, how many blocks lie along each axis."""
         return SpatialLayer.output_size(self, input_size)
@@ -485,6 +499,10 @@ class SpatialLayer(Layer):
         (1,)
         """
         return tuple(max(0, left) for left in self.leftover(input_size))
+
+    def with_output(self, input_size: tuple[int, ...], output_size: tuple[int, ...]) -> Self:
+        """The layer that gives this output size, where torch's forward may be asked for one."""
+        return self
 
     def back(self, input_size: int | Sequence[int]) -> tuple[Layer, ...]:
         """Layers that lead from this input's output size back to the input size; empty where there are none.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from math import gcd, prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from convarith.errors import ParameterError, ShapeError
 from convarith.layers.base import Layer
@@ -287,7 +287,7 @@ class ConvTranspose(ConvolutionLayer):
     source: ClassVar[str] = "arXiv 1603.07285, relationship 14, with dilation"
     title: ClassVar[str] = "Transposed convolution"
     overlap_side: ClassVar[str] = "output"
-    takes_output_size: ClassVar[bool] = True
+    forward_arguments: ClassVar[tuple[str, ...]] = ("output_size",)
 
     def __post_init__(self) -> None:
         if isinstance(self.padding, str):
@@ -345,7 +345,7 @@ class ConvTranspose(ConvolutionLayer):
             return None
         return Way.exact(*back) if shape[1:] == passage.before else None
 
-    def with_output(self, input_size: tuple[int, ...], output_size: tuple[int, ...]) -> "ConvTranspose":
+    def with_output(self, input_size: tuple[int, ...], output_size: tuple[int, ...]) -> Self:
         """The layer whose output_padding gives this output size."""
         plain = self.changed(output_padding=0)
         pairs = zip(output_size, plain.output_size(input_size), strict=True)

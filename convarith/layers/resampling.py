@@ -195,7 +195,8 @@ class ZeroInsert(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        nails = x.new_zeros(*x.shape[:2], *(size * step for size, step in zip(x.shape[2:], self.stride)))
+        lead, sizes = x.shape[: -len(self.stride)], x.shape[-len(self.stride) :]
+        nails = x.new_zeros(*lead, *(size * step for size, step in zip(sizes, self.stride)))
         nails[(..., *(slice(None, None, step) for step in self.stride))] = x
         return nails
 '''
@@ -216,9 +217,9 @@ class ZeroInsert(nn.Module):
     def _rule(self, axis: int, ndim: int | None) -> AxisRule:
         return FloorRule(rise=self.at("stride", axis), minimum=0)
 
-    def torch_calls(self) -> tuple[str, ...]:
-        """ZeroInsert(2, 2), of the module above."""
-        return (f"ZeroInsert({', '.join(str(self.at('stride', axis)) for axis in range(self.ndim or 1))})",)
+    def torch_arguments(self) -> tuple[int, ...]:
+        """ZeroInsert(2, 2)."""
+        return tuple(self.at("stride", axis) for axis in range(self.ndim or 1))
 
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
         """One tap: the zeros read nothing."""

@@ -144,6 +144,10 @@ class Flatten(Layer):
         for name in self.signature:
             object.__setattr__(self, name, integer(getattr(self, name), name))
 
+    def output_rank(self, before: int | None) -> int | None:
+        """Known where all axes but the batch become one."""
+        return 2 if (self.start_dim, self.end_dim) == (1, -1) else None
+
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
         """The product of the axes."""
         from convarith.sizes.letters import product
@@ -205,6 +209,10 @@ class Unflatten(Layer):
     def input_ndim(self) -> int | None:
         """Features come in."""
         return 0
+
+    def output_rank(self, before: int | None) -> int | None:
+        """One axis becomes several."""
+        return None if before is None else before + len(self.unflattened_size) - 1
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
         """The axis must have the product of the sizes, unless one of them is what is left."""
@@ -278,9 +286,9 @@ class Permute(nn.Module):
     def _short(self, value: object) -> object:
         return value
 
-    def torch_calls(self) -> tuple[str, ...]:
-        """Permute(0, 2, 3, 1), of the module above."""
-        return (f"Permute({', '.join(map(str, self.dims))})",)
+    def torch_arguments(self) -> tuple[int, ...]:
+        """Permute(0, 2, 3, 1)."""
+        return self.dims
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
         """The open sizes in another order."""
@@ -350,9 +358,9 @@ class Narrow(nn.Module):
         """Every position its own."""
         return Window()
 
-    def torch_calls(self) -> tuple[str, ...]:
-        """Narrow(start, length), of the module above."""
-        return (f"Narrow({self.start}, {self.length})",)
+    def torch_arguments(self) -> tuple[int, ...]:
+        """Narrow(start, length)."""
+        return (self.start, self.length)
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
         """Fewer channels."""

@@ -33,7 +33,7 @@ class MaxUnpool(SpatialLayer):
     signature: ClassVar[tuple[str, ...]] = ("kernel_size", "stride", "padding")
     dimensions: ClassVar[tuple[int, ...]] = (1, 2, 3)
     empty_channels: ClassVar[str] = "unbatched"
-    takes_output_size: ClassVar[bool] = True
+    forward_arguments: ClassVar[tuple[str, ...]] = ("indices", "output_size")
     searched: ClassVar[dict[str, list[Any]] | None] = {}
     formula_text: ClassVar[str] = "({i} - 1)*{s} - 2*{p} + {k}"
     source: ClassVar[str] = "torch.nn.MaxUnpool2d"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from convarith.layers.base import Layer, SpatialLayer
+from convarith.layers.base import Layer
 from convarith.layers.registry import build
 from convarith.networks.network import INPUT, Node
 
@@ -115,7 +115,7 @@ class Builder:
             count += 1
             unique = f"{name}_{count}"
         self.nodes.append(Node(unique, layer, given))
-        self.ranks[unique] = _rank(layer, self.ranks[given[0]]) if shape is None else len(shape)
+        self.ranks[unique] = layer.output_rank(self.ranks[given[0]]) if shape is None else len(shape)
         if shape is not None:
             self.shapes[unique] = shape
         return Stream(unique)
@@ -126,17 +126,6 @@ class Builder:
             self.shapes.pop(node.name, None)
             del self.ranks[node.name]
         del self.nodes[length:]
-
-
-def _rank(layer: Layer, before: int | None) -> int | None:
-    """The number of axes of the output, including the batch; None if it is not known."""
-    if isinstance(layer, SpatialLayer) and layer.ndim is not None:
-        return layer.ndim + 2
-    if layer.kind == "flatten":
-        return 2 if (layer.start_dim, layer.end_dim) == (1, -1) else None  # type: ignore[attr-defined]
-    if layer.kind == "unflatten":
-        return None if before is None else before + len(layer.unflattened_size) - 1  # type: ignore[attr-defined]
-    return before
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from math import prod
 from typing import Any
 
-from convarith.layers.base import Layer
-from convarith.layers.convolution import ConvTranspose
+from convarith.layers.base import Layer, SpatialLayer
 from convarith.layers.elementwise import TABLE
 from convarith.layers.registry import build
 from convarith.layers.reshaping import Narrow
@@ -138,42 +136,28 @@ def _unpool(name: str) -> Callable[[Call], Value]:
         size = given.pop("output_size", None)
         del given["indices"]
         layer = build(name, {word: value for word, value in given.items() if value is not None})
-        return unpooled(call, layer, size)
+        return sized_call(call, layer, size)
 
     return convert
 
 
-def unpooled(call: Call, layer: Layer, size: Value) -> Stream:
-    """Unpooling reads the values, not the indices. An output size that is computed is that of another stream."""
-    back = call.emit(layer, call.x)
-    if size is None or not contains(size, Sized):
-        return back  # a size given in numbers is compared with the recorded output
-    return match(call, back, size)
-
-
-def transposed(call: Call, layer: Layer, size: Value) -> Stream:
-    """A transposed convolution that may be given its output size, in numbers or as that of another stream."""
-    assert isinstance(layer, ConvTranspose)
+def sized_call(call: Call, layer: Layer, size: Value) -> Stream:
+    """A layer whose forward may be given its output size, in numbers or as that of another stream."""
     if size is None:
         return call.emit(layer, call.x)
     if contains(size, Sized):
         return match(call, call.emit(layer, call.x), size)
     shape = call.shape()
     if shape is None or call.output is None:
-        raise Unclear("a transposed convolution with an output_size")
-    plain = replace(layer, output_padding=0)
-    missing = tuple(
-        wanted - given for wanted, given in zip(call.output[2:], plain.output_size(shape[2:]), strict=True)
-    )  # fmt: skip
-    return call.emit(replace(plain, output_padding=missing), call.x)
+        raise Unclear(f"{call.function} with an output_size")
+    assert isinstance(layer, SpatialLayer)
+    return call.emit(layer.with_output(shape[2:], call.output[2:]), call.x)
 
 
 def layer_call(call: Call, layer: Layer) -> Value:
     """Add the nodes of a module that is a known layer."""
-    if layer.kind == "max-unpool":
-        return unpooled(call, layer, call.bound("indices", "output_size").get("output_size"))
-    if layer.kind == "conv-transpose":
-        return transposed(call, layer, call.bound("output_size").get("output_size"))
+    if layer.forward_arguments:
+        return sized_call(call, layer, call.bound(*layer.forward_arguments).get("output_size"))
     stream = call.emit(layer, call.x)
     return (stream, Constant()) if getattr(layer, "return_indices", False) else stream
 

@@ -186,10 +186,8 @@ def _spatial_axes(module: nn.Module) -> int | None:
     """The number of spatial axes of the input, from the first layer that has a dimension, or the first kernel."""
     for each in module.modules():
         layer = _known(each)
-        if layer is not None and layer.ndim is not None:
-            return layer.ndim
-        if layer is not None and layer.kind in ("linear", "unflatten"):
-            return 0
+        if layer is not None and layer.input_ndim is not None:
+            return layer.input_ndim
     return next((each.dim() - 2 for each in module.parameters() if each.dim() > 2), None)
 
 

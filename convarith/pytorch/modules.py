@@ -10,7 +10,7 @@ from convarith.layers.base import Layer
 from convarith.layers.registry import build, resolve
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 
 def layer_of(module: nn.Module) -> Layer | None:
@@ -50,7 +50,7 @@ def to_module(layer: Layer) -> nn.Module:
     """Return the torch module of a layer, with the weights that torch gives a new module.
 
     A Conv whose padding differs between the two sides of an axis becomes a Sequential of padding and convolution.
-    ZeroInsert, which torch does not have, becomes a small module.
+    Layers that torch.nn does not have, such as ZeroInsert, become small modules.
 
     Raises ParameterError if the dimension or a channel count is open, MissingDependencyError without torch.
 
@@ -63,13 +63,12 @@ def to_module(layer: Layer) -> nn.Module:
 
     from convarith.layers.convolution import Conv, ConvolutionLayer
     from convarith.layers.padding import Pad
-    from convarith.layers.resampling import ZeroInsert
 
     if layer.dimensions and layer.ndim is None:
         raise ParameterError(f"{layer} has no dimension: give ndim, or write it as {layer.torch_name}2d(...)")
     arguments = dict(layer.arguments())
-    if isinstance(layer, ZeroInsert):
-        return _zero_insert([layer.at("stride", axis) for axis in range(layer.ndim or 0)])
+    if layer.torch_module:
+        return _own_module(layer)
     if isinstance(layer, ConvolutionLayer):
         for name in ("in_channels", "out_channels"):
             if name not in arguments:
@@ -87,19 +86,11 @@ def to_module(layer: Layer) -> nn.Module:
     return module
 
 
-def _zero_insert(strides: list[int]) -> nn.Module:
-    from torch import nn
+def _own_module(layer: Layer) -> nn.Module:
+    """The module of a layer that torch.nn does not have, from the source that generated code contains, too."""
+    from torch import Tensor, nn
 
-    class ZeroInsert(nn.Module):
-        """Bed of nails: each value in the first corner of a block of zeros."""
-
-        def forward(self, values: Tensor) -> Tensor:
-            lead, sizes = values.shape[: -len(strides)], values.shape[-len(strides) :]
-            nails = values.new_zeros(*lead, *(size * stride for size, stride in zip(sizes, strides, strict=True)))
-            corners = nails
-            for axis, stride in enumerate(strides, start=len(lead)):
-                corners = corners[(slice(None),) * axis + (slice(None, None, stride),)]
-            corners.copy_(values)
-            return nails
-
-    return ZeroInsert()
+    names: dict[str, Any] = {"nn": nn, "Tensor": Tensor}
+    exec(layer.torch_module, names)
+    module: nn.Module = names[layer.torch_name](*layer.torch_arguments())
+    return module
