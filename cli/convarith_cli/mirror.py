@@ -129,7 +129,7 @@ def _shown(node: Node, step: Step) -> str:
     """A layer; if it also reads the encoder, it says what for."""
     if len(node.inputs) == 1:
         return str(node.layer)
-    if node.layer.kind == "concat":
+    if node.layer.joins:
         return f"joined with {node.inputs[1]}"
     if step.way.fit == "unpool":
         return f"unpooled with the indices of encoder.{step.stage.exit}"

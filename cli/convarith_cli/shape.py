@@ -276,7 +276,7 @@ def _heading(told: dict[int, list[int]], axis: int) -> list[Block]:
 
 def _reading(layer: SpatialLayer, unread: int, size: int, axis: int) -> list[tuple[str, str]]:
     """The positions that no window reads: at the end, and between windows."""
-    if not isinstance(layer, WindowLayer) or layer.kind == "conv-transpose":
+    if not isinstance(layer, WindowLayer) or layer.overlap_side != "gradient":
         return []
     _, after = layer.pads(axis)
     lost = min(size, max(0, unread - after))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from convarith.layers.base import SpatialLayer
 from convarith.networks.network import Network
 from convarith.sizes.size_map import SEARCH_LIMIT, SizeMap
 from convarith_cli.answer import Block, Facts
@@ -16,8 +17,9 @@ def size_maps(network: Network, shape: tuple[int, ...] | None) -> list[tuple[str
     if network.ndim == 0:
         return []
     if network.ndim is None:
-        kinds = [node.layer.kind for node in network.nodes if node.layer.kind != "elementwise"]
-        return [("i", network.size_map(0))] if kinds and kinds[0] != "flatten" else []
+        first = next((node.layer for node in network.nodes if not node.layer.keeps_positions), None)
+        hidden = first is None or (first.hides_axes and not isinstance(first, SpatialLayer))
+        return [] if hidden else [("i", network.size_map(0))]
     fixed = shape if shape is not None and len(shape) > network.ndim else None
     return [(name, network.size_map(axis, fixed)) for axis, name in enumerate(axis_names(network.ndim))]
 

@@ -141,6 +141,11 @@ class AdaptivePool(SpatialLayer):
         """Windows of nearly the same length."""
         return Bins(size, output, averages=self.combines == "mean")
 
+    @property
+    def needs_all_positions(self) -> bool:
+        """Its windows follow from the whole size."""
+        return True
+
     def way_back(self, passage: Passage) -> Way | None:
         """Every value spread over what it came from, or put back by its index."""
         return way_to_size(self, passage)

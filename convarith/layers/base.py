@@ -146,6 +146,11 @@ class Layer:
         """Does the layer leave no position where it was?"""
         return not self.keeps_positions
 
+    @property
+    def needs_all_positions(self) -> bool:
+        """Does every output depend on all positions, although the layer keeps the shape or gives windows?"""
+        return False
+
     def carried(self, inputs: tuple[str, ...]) -> tuple[str, ...]:
         """Those of its inputs whose positions the output carries on."""
         return inputs

@@ -309,6 +309,11 @@ class Elementwise(Layer):
         return shape
 
     @property
+    def needs_all_positions(self) -> bool:
+        """A norm over positions takes its statistics from all of them."""
+        return self.word.startswith(("InstanceNorm", "GroupNorm", "LayerNorm", "RMSNorm", "LocalResponseNorm"))
+
+    @property
     def parameter_count(self) -> int:
         """Scale and shift of a norm, the slopes of a PReLU.
 

@@ -169,15 +169,11 @@ def restored(module: nn.Module, picture: Tensor, side: int = SIDE) -> Tensor:
     return result
 
 
-WHOLE = ("InstanceNorm", "GroupNorm", "LayerNorm", "LocalResponseNorm", "adaptive")
-"""The layers that depend on all positions although they keep or fix the shape."""
-
-
 def _is_local(row: Row) -> bool:
     """Whether each output of this layer depends only on inputs near it."""
     if None in row.receptive_field or len(row.receptive_field) != len(row.output) - 2:
         return False
-    return not any(word in f"{row.layer.kind} {row.layer}" for word in WHOLE)
+    return not row.layer.needs_all_positions
 
 
 def _reach(rows: tuple[Row, ...], axis: int, scale: int) -> Reach:
