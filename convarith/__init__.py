@@ -94,10 +94,11 @@ def __getattr__(name: str) -> Any:
         return import_module(f"convarith.{_MODULES[name]}")
     if name in _HOMES:
         return getattr(import_module(f"convarith.{_HOMES[name]}"), name)
-    if name in __all__:
-        from convarith.layers.registry import layer_class
+    if name[:1].isupper():
+        from convarith.layers.registry import MODULES, layer_class
 
-        return layer_class(name)
+        if name in MODULES:
+            return layer_class(name)
     raise AttributeError(f"module 'convarith' has no attribute {name!r}")
 
 

@@ -41,6 +41,9 @@ MODULES = {
 KINDS = {kind_of(name): name for name in MODULES}
 """The words of the command line: 'conv-transpose' is ConvTranspose."""
 
+_LOADED: dict[str, type[Layer]] = {}
+"""The classes that have been asked for."""
+
 _PADS = ("ZeroPad", "ConstantPad", "ReflectionPad", "ReplicationPad", "CircularPad")
 _ALIASES = dict.fromkeys(_PADS, "Pad") | {"UpsamplingNearest": "Upsample", "UpsamplingBilinear": "Upsample"}
 _LAZY = {"LazyConv": "in_channels", "LazyConvTranspose": "in_channels", "LazyLinear": "in_features"}
@@ -52,8 +55,27 @@ def layer_class(name: str) -> type[Layer]:
     >>> layer_class("MaxPool").kind
     'max-pool'
     """
-    found: type[Layer] = getattr(import_module(f"convarith.layers.{MODULES[name]}"), name)
-    return found
+    if name not in _LOADED:
+        _LOADED[name] = getattr(import_module(f"convarith.layers.{MODULES[name]}"), name)
+    return _LOADED[name]
+
+
+def register(cls: type[Layer]) -> type[Layer]:
+    """Make a layer class of your own known by its name, in texts and on this process's command line.
+
+    >>> from dataclasses import dataclass
+    >>> @register
+    ... @dataclass(frozen=True, kw_only=True, repr=False)
+    ... class Marker(Layer):
+    ...     torch_name = "Marker"
+    >>> build("Marker", {}), class_of_kind("marker") is Marker
+    (Marker(), True)
+    >>> del MODULES["Marker"], KINDS["marker"]
+    """
+    _LOADED[cls.__name__] = cls
+    MODULES[cls.__name__] = cls.__module__
+    KINDS[cls.kind] = cls.__name__
+    return cls
 
 
 def class_of_kind(kind: str) -> type[Layer]:
