@@ -22,6 +22,7 @@ MODULES = {
     "PixelShuffle": "resampling",
     "PixelUnshuffle": "resampling",
     "Pad": "padding",
+    "Crop": "cropping",
     "Fold": "folding",
     "Unfold": "folding",
     "Linear": "reshaping",
