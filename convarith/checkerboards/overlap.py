@@ -311,6 +311,8 @@ def _at_size(layer: SpatialLayer, scatters: Sequence[Scatter], input_size: int |
     """The overlap of each axis with the numbers of inputs and positions."""
     sizes = layer.spatial_size(input_size)
     outputs = layer.outputs_along(sizes)
+    if 0 in sizes or 0 in outputs:
+        raise ShapeError(f"{layer} has no positions to count at {times(sizes)}: give an input of at least 1")
     forwards = layer.overlap_side == "output"
     left = (0,) * len(sizes) if forwards else layer.leftover(sizes)
     along = [*scatters] * (len(sizes) if layer.ndim is None else 1)

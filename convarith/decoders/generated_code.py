@@ -390,6 +390,8 @@ def _without_copy(statements: list[str]) -> list[str]:
     if "x = latent" in statements:
         at = statements.index("x = latent")
         following = statements[at + 1]
+        if following == "return x":
+            return [*statements[:at], "return latent"]
         head, value = following.split(" = ", 1)
         if value.count("(x)") == 1 and value.startswith("self."):
             return [*statements[:at], f"{head}: Tensor = {value.replace('(x)', '(latent)')}", *statements[at + 2 :]]

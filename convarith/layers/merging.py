@@ -107,6 +107,8 @@ class MatchSize(Layer):
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
         """As with known sizes."""
+        if len(shapes) != 2:
+            raise ShapeError(f"MatchSize takes two inputs, got {len(shapes)}")
         return (*shapes[0][:2], *shapes[1][2:])
 
     def joined_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:

@@ -686,3 +686,8 @@ def test_sizes_and_positions_are_checked() -> None:
         ca.overlap(ca.Network.chain([layer]), (4, 4, 4))
     with pytest.raises(ca.ShapeError, match="2 spatial axes"):
         ca.overlap(layer, (4, 4, 4))
+
+
+def test_an_empty_map_has_no_counts() -> None:
+    with pytest.raises(ca.ShapeError, match=r"PixelShuffle\(2\) has no positions to count at 0x0: give an input"):
+        ca.overlap(ca.parse("PixelShuffle(2)"), 0)

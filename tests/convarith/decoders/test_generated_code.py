@@ -64,3 +64,11 @@ def test_a_pixel_shuffle_alone_needs_no_start(torch: ModuleType) -> None:
     assert decoder.verify().problems == ()
     assert "icnr_" not in decoder.code()
     assert "icnr_(self.block0)" in ca.mirror(net, (1, 20, 20), upsample="pixel-shuffle", any_size=True).code()
+
+
+def test_a_decoder_without_layers_returns_its_latent() -> None:
+    code = ca.mirror(ca.parse_network("ReLU(); Flatten()"), (5,)).code()
+    assert code.rstrip().endswith("return latent")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert names["Decoder"]()(7) == 7

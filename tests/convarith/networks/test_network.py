@@ -325,3 +325,9 @@ def test_open_layers_and_dense_networks() -> None:
     generator = ca.parse_network("Linear(100, 4096); Unflatten(1, (256, 4, 4)); ConvTranspose2d(256, 3, 4, 2, 1)")
     assert generator.output_shape((100,)) == (3, 8, 8)
     assert generator.output_shape((16, 100)) == (16, 3, 8, 8)
+
+
+def test_a_layer_that_joins_two_inputs_wants_two() -> None:
+    for text in ("MatchSize()", "Conv2d(1, 1, 3); MatchSize()"):
+        with pytest.raises(ca.ShapeError, match="MatchSize takes two inputs"):
+            ca.parse_network(text).size_map(0)
