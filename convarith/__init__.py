@@ -103,4 +103,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    from convarith.layers.registry import MODULES
+
+    return sorted({*__all__, *MODULES})

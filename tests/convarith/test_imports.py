@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import os
 import shutil
 import subprocess
@@ -17,6 +19,7 @@ from pathlib import Path
 import pytest
 
 import convarith as ca
+from convarith.layers.registry import MODULES
 
 HEAVY = ("numpy", "scipy", "torch", "matplotlib", "rich", "typer", "hypothesis", "PIL")
 
@@ -77,11 +80,26 @@ def test_names_are_loaded_when_they_are_used() -> None:
 
 
 def test_every_public_name_is_there() -> None:
-    assert dir(ca) == sorted(ca.__all__)
+    assert set(dir(ca)) == {*ca.__all__, *MODULES}
     assert len(set(ca.__all__)) == len(ca.__all__)
-    assert all(getattr(ca, name) is not None for name in ca.__all__)
+    assert all(getattr(ca, name) is not None for name in dir(ca))
     with pytest.raises(AttributeError, match="module 'convarith' has no attribute 'Cnov'"):
         ca.Cnov  # noqa: B018
+
+
+def test_type_checkers_see_what_is_served() -> None:
+    """The imports for type checkers are the modules from which the names are served, none missing."""
+    tree = ast.parse(Path(ca.__file__).read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    told = {}
+    for node in (each for each in [*tree.body, *block.body] if isinstance(each, ast.ImportFrom)):
+        for alias in node.names:
+            found = importlib.import_module(str(node.module))
+            if not hasattr(found, alias.name):
+                found = importlib.import_module(f"{node.module}.{alias.name}")
+            told[alias.asname or alias.name] = getattr(found, alias.name, found)
+    assert set(ca.__all__) <= told.keys()
+    assert all(getattr(ca, name) is told[name] for name in ca.__all__)
 
 
 def test_the_command_line_answers_without_numpy_torch_and_rich() -> None:
