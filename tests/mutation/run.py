@@ -3,6 +3,7 @@
     python tests/mutation/run.py                     200 random changes
     python tests/mutation/run.py --seed 2 --count 50 --only convarith/layers
 
+Only tests that run the changed line can notice it; the fastest of them are tried, as many as take --seconds together.
 A change that no test notices is a survivor: a hole in the tests, a line that does nothing, or a change that cannot be
 seen from outside. The last kind is listed in judged.toml beside this file, each with its reason, and does not count.
 
@@ -99,16 +100,32 @@ class Coverage:
     imports: dict[str, set[int]]
     """The lines of functions that ran while a module was imported."""
 
-    def tests_of(self, mutant: Mutant) -> dict[str, float]:
-        """The tests that may notice a change and their seconds, the fastest first."""
+    def tests_of(self, mutant: Mutant, most: float) -> dict[str, float]:
+        """The tests that may notice a change and their seconds, together at most so many.
+
+        The fastest ten of every file come first, from the fastest on, then the next ten of every file, and so on: many
+        fast tests of one file see much the same.
+        """
         lines = set(range(mutant.lines[0], mutant.lines[1] + 1))
         anywhere = mutant.imported or bool(lines & self.imports.get(mutant.file, set()))
-        reaching = {}
+        reaching: list[tuple[float, str]] = []
         for name, trace in self.tests.items():
             reached = trace["lines"].get(mutant.file)
             if reached and (anywhere or not lines.isdisjoint(reached)):
-                reaching[name] = trace["seconds"]
-        return dict(sorted(reaching.items(), key=lambda pair: pair[1]))
+                reaching.append((trace["seconds"], name))
+        ranks: Counter[str] = Counter()
+        ranked = []
+        for seconds, name in sorted(reaching):
+            file = name.partition("::")[0]
+            ranked.append((ranks[file] // 10, seconds, name))
+            ranks[file] += 1
+        chosen: dict[str, float] = {}
+        total = 0.0
+        for _, seconds, name in sorted(ranked):
+            total += seconds
+            if not chosen or total <= most:
+                chosen[name] = seconds
+        return chosen
 
 
 def coverage(project: Project, folders: list[Path]) -> Coverage:
@@ -215,8 +232,13 @@ def outcome(done: Done) -> tuple[str, str]:
 # All of them
 
 
-def tried(project: Project, chosen: list[Mutant], known: Coverage, folders: list[Path], seed: int) -> Iterator[Outcome]:
-    """The outcome of every mutant, from disk where it is known. Each is written down as soon as it is known."""
+def tried(
+    project: Project, chosen: list[Mutant], known: Coverage, folders: list[Path], seed: int, most: float
+) -> Iterator[Outcome]:
+    """The outcome of every mutant, from disk where it is known. Each is written down as soon as it is known.
+
+    A mutant meets a few fast tests first, and those that survive meet the others afterwards.
+    """
     file = project.kept / "results.jsonl"
     source, units = project.source(), {unit: project.digest(unit) for unit in project.units()}
     everything = hashlib.sha256(json.dumps(units).encode()).hexdigest()[:16]
@@ -231,7 +253,7 @@ def tried(project: Project, chosen: list[Mutant], known: Coverage, folders: list
         if mutant.name in remembered:
             entry = remembered[mutant.name]
             yield Outcome(mutant, entry["status"], entry["killer"])
-        elif tests := known.tests_of(mutant):
+        elif tests := known.tests_of(mutant, most):
             waiting.append(job_of(project, mutant, first_tests(tests) or tests))
         else:
             yield Outcome(mutant, "survived", "no test runs this line")
@@ -244,7 +266,7 @@ def tried(project: Project, chosen: list[Mutant], known: Coverage, folders: list
         for done in run_all(queue(), folders):
             mutant, tests = done.what
             status, killer = outcome(done)
-            rest = {name: seconds for name, seconds in known.tests_of(mutant).items() if name not in tests}
+            rest = {name: seconds for name, seconds in known.tests_of(mutant, most).items() if name not in tests}
             if status == "survived" and rest:
                 waiting.append(job_of(project, mutant, rest))
                 continue
@@ -310,6 +332,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1, help="which changes are drawn")
     parser.add_argument("--count", type=int, default=200, help="how many; more with the same seed adds to them")
     parser.add_argument("--only", default="", help="the beginning of a path: convarith/layers")
+    parser.add_argument("--seconds", type=float, default=60, help="how long the tests that one change meets may take")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--project", type=Path, default=Path(__file__).parents[2], help="the folder of the project")
     parser.add_argument("--package", default="convarith")
@@ -329,7 +352,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
         folders = copies(folder, dict.fromkeys((*COPIED, given.package)), Path(temporary).resolve(), given.processes)
         known = coverage(project, folders)
         outcomes = []
-        for found in tried(project, drawn, known, folders, given.seed):
+        for found in tried(project, drawn, known, folders, given.seed, given.seconds):
             outcomes.append(found)
             if len(outcomes) % 10 == 0:
                 counts = Counter(outcome.status for outcome in outcomes)
