@@ -39,9 +39,9 @@ def report(
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a README or a paper.")] = False,
 ) -> Answer:  # fmt: skip
     """Show results in one table: test number, baseline, published number, seed, training time and verdict."""
+    from convarith_gallery.autoencoders.output_files import write_whole
     from convarith_gallery.autoencoders.recipe import names
     from convarith_gallery.autoencoders.reporting import pages, results
-    from convarith_gallery.autoencoders.output_files import write_whole
 
     found = results.gather(places, names()) if places else results.read_committed()
     if write_results:

@@ -153,5 +153,7 @@ def test_code_that_gives_no_module_is_refused(own: str, name: str, message: str)
 
 
 def test_code_cannot_be_made_variational(own: str) -> None:
-    with pytest.raises(ConvarithError, match=r"a variational encoder needs \{latent\} means and .*: write it as layers"):
+    with pytest.raises(
+        ConvarithError, match=r"a variational encoder needs \{latent\} means and .*: write it as layers"
+    ):
         Autoencoder(Settings(f"{own}:Encoder", variational=True), IMAGE)
