@@ -8,6 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from convarith.dependencies import require_numpy
 from convarith.errors import ConvarithError, ParameterError, ShapeError
 from convarith.layers.base import Layer, SpatialLayer
 from convarith.layers.convolution import Conv, ConvTranspose
@@ -15,12 +16,12 @@ from convarith.matrices.matrix import (
     LayerSizes,
     affine,
     bytes_needed,
+    check_memory,
     conv_matrix,
     measured,
     nnz,
     numbers,
     reads,
-    require_numpy,
     shape_of_matrix,
     weight_shape,
 )
@@ -122,6 +123,8 @@ def matrix(
     columns = shape_of_matrix(question.layer, question.sizes)[1]
     if x is not None and len(x) != columns:
         raise ParameterError(f"--values has {counted(len(x), 'number')}, but the flattened input has {columns}")
+    if save is not None:
+        check_memory(question.layer, question.sizes.inputs)
     answer = _answer(question, x)
     if save is not None:
         from scipy.sparse import save_npz

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from convarith.dependencies import require_torch
 from convarith_cli.answer import Answer, Block, Table
 from convarith_cli.exit_codes import ExitCode
 from convarith_cli.options import Json, command_app
@@ -38,8 +39,6 @@ def verify(
 
     with progress() as report_progress:
         report = verification.verify(cases, seed, report_progress)
-    from convarith.pytorch import require_torch
-
     version = require_torch().__version__
     data = {
         "torch": version,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from convarith.dependencies import require_torch
 from convarith.errors import ConvarithError, ParameterError
-from convarith.pytorch import require_torch
 from convarith.sizes.normalise import times
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from convarith.dependencies import require_numpy as require_numpy  # the command line imports it from here
-from convarith.dependencies import require_scipy
+from convarith.dependencies import require_numpy, require_scipy
 from convarith.errors import ParameterError
 from convarith.layers.base import Layer, SpatialLayer
 from convarith.layers.convolution import Conv, ConvTranspose

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from convarith.networks.network import Network
 
-__all__ = ["from_module", "layer_of", "require_torch", "to_module"]
+__all__ = ["from_module", "layer_of", "to_module"]
 
 
 def from_module(module: nn.Module, input_shape: Sequence[int] | None = None) -> Layer | Network:
