@@ -124,7 +124,7 @@ def shuffled_axis(scatter: Scatter) -> Grown:
     more = kernel * stride - span
     before, after = before + more // 2, after + more - more // 2
     padding = max(0, kernel - 1 - min(before, after) // stride)
-    cut = stride * (kernel - 1 - padding)  # what the padding of the convolution crops at each end, after the shuffle
+    cut = stride * (kernel - 1 - padding)  # what the padded convolution with its shuffle crops at each end
     return Grown(kernel, 1, padding, (cut - before, cut - after))
 
 
