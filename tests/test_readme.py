@@ -1,9 +1,9 @@
-"""The README tells the truth.
+"""The README is correct.
 
 - Every `console` block shows a command and exactly what it prints.
 - Every `python` block passes as a doctest.
-- The page of results is what `convarith report` prints.
-- The two set-up commands install from this folder and end in the main job and in the tests; CI runs them as they stand.
+- The page of results is the output of `convarith report`.
+- The two set-up commands install from this folder and end with a first answer and with all tests; CI runs the latter.
 """
 
 import doctest
@@ -32,7 +32,7 @@ def printed(command: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with the README's own files, where a command may write."""
+    """A temporary folder, to which commands may write, with the files that the README uses."""
     (tmp_path / "docs").symlink_to(README.parent / "docs")
     monkeypatch.chdir(tmp_path)
 
@@ -74,6 +74,6 @@ def test_the_two_commands_set_everything_up() -> None:
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
     assert main_job.endswith("convarith shape --kernel 3 --stride 2")
     assert "-c constraints.txt" in tests
-    assert tests.endswith(".venv/bin/pytest -q")
+    assert tests.endswith(" && .venv/bin/pytest -q --all -n 2")
     ci = (README.parent / ".ci" / "run").read_text(encoding="utf-8")
     assert "README.md" in ci

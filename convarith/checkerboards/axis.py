@@ -1,4 +1,4 @@
-"""The overlap of one layer along one axis, in closed form; and what every overlap along an axis answers."""
+"""The overlap of one layer along one axis, in closed form, and the interface of every overlap along an axis."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class AxisOverlap(Protocol):
-    """What is asked about one axis, of a single layer, an adaptive pool or a stack of layers."""
+    """The overlap along one axis: of a single layer, an adaptive pool or a stack of layers."""
 
     @property
     def counts(self) -> tuple[int, ...] | None:
@@ -23,7 +23,7 @@ class AxisOverlap(Protocol):
 
     @property
     def interior(self) -> tuple[int, ...]:
-        """One period of the inner counts: that of an inner position o is interior[o % period]."""
+        """One period of the inner counts: the count at an inner position o is interior[o % period]."""
         ...
 
     @property
@@ -33,27 +33,27 @@ class AxisOverlap(Protocol):
 
     @property
     def even(self) -> bool:
-        """Is every inner position hit equally often, in a network along every path?"""
+        """Whether every inner position is hit equally often; in a network, along every path."""
         ...
 
     @property
     def holes(self) -> bool:
-        """Are there inner positions that are never hit?"""
+        """Whether there are inner positions that are never hit."""
         ...
 
     @property
     def border(self) -> tuple[int, int]:
-        """How many positions at each end have other counts than the inner ones."""
+        """The number of positions at each end whose counts differ from the inner ones."""
         ...
 
     @property
     def single_path(self) -> bool:
-        """Do the counts follow one path of layers, so that those of several axes multiply?"""
+        """Whether there is only one path of layers, so that the counts of several axes multiply."""
         ...
 
     @property
     def frequencies(self) -> tuple[Frequency, ...]:
-        """The frequencies that a layer of a network brings, and what cures them; none for one layer."""
+        """The frequencies that layers of a network add, and the layers that remove them; empty for a single layer."""
         ...
 
     def why(self, noun: str) -> str:
@@ -62,12 +62,12 @@ class AxisOverlap(Protocol):
 
 
 class Scatter(NamedTuple):
-    """One axis: every input x adds to the positions s*x + d*j, j < k, of which `before` and `after` are cut off.
+    """One axis: every input x adds to the positions s*x + d*j for j < k; the ends are then cropped.
 
     Attributes:
         kernel, stride, dilation: k, s and d.
-        before, after: how much is cut off at each end; below 0 adds positions.
-        given: (inputs, positions) where an input size was given.
+        before, after: the number of positions cropped at each end; negative numbers add positions.
+        given: (inputs, positions) if an input size was given, otherwise None.
 
     >>> scatter = Scatter(kernel=3, stride=2, given=(3, 7))
     >>> scatter.interior, scatter.border, scatter.counts
@@ -83,24 +83,24 @@ class Scatter(NamedTuple):
 
     @property
     def even(self) -> bool:
-        """Is every inner position hit equally often?"""
+        """Whether every inner position is hit equally often."""
         return hits_evenly(self.kernel, self.stride, self.dilation)
 
     @property
     def holes(self) -> bool:
-        """Are there inner positions that are never hit?"""
+        """Whether there are inner positions that are never hit."""
         common = gcd(self.dilation, self.stride)
         return common > 1 or self.kernel < self.stride
 
     @property
     def period(self) -> int:
-        """After how many positions the inner counts repeat."""
+        """The number of positions after which the inner counts repeat."""
         common = gcd(self.dilation, self.stride)
         return self.stride if self.kernel % (self.stride // common) else common
 
     @property
     def interior(self) -> tuple[int, ...]:
-        """One period: the count of an inner position o is interior[o % period]."""
+        """One period: the count at an inner position o is interior[o % period]."""
         common = gcd(self.dilation, self.stride)
         stride = self.stride // common
         inverse = pow(self.dilation // common, -1, stride)
@@ -112,7 +112,7 @@ class Scatter(NamedTuple):
 
     @property
     def border(self) -> tuple[int, int]:
-        """How many positions at each end lack hits that an endless input would give."""
+        """The number of positions at each end that an infinite input would hit more often."""
         reach = self.dilation * (self.kernel - 1) - (self.stride - 1)
         return max(0, reach - self.before), max(0, reach - self.after)
 
@@ -133,7 +133,7 @@ class Scatter(NamedTuple):
         return first + middle + last
 
     def _count(self, position: int) -> int:
-        """The closed form: taps j with d*j = u (mod s) between those that the first and last input allow."""
+        """The closed form: the number of taps j with d*j = position (mod s) for which the input exists."""
         kernel, stride, dilation = self.kernel, self.stride, self.dilation
         place, common = position + self.before, gcd(dilation, stride)
         if place % common:
@@ -147,16 +147,16 @@ class Scatter(NamedTuple):
 
     @property
     def single_path(self) -> bool:
-        """One layer is one path."""
+        """True: a single layer is a single path."""
         return True
 
     @property
     def frequencies(self) -> tuple[Frequency, ...]:
-        """What one layer brings is in its counts."""
+        """Empty: the pattern of a single layer is given by its counts."""
         return ()
 
     def why(self, noun: str) -> str:
-        """What the divisors of the numbers make of it."""
+        """The reason for the verdict, from the divisors of kernel size, stride and dilation."""
         kernel, stride, dilation = self.kernel, self.stride, self.dilation
         common = gcd(dilation, stride)
         if stride == 1:
@@ -169,7 +169,9 @@ class Scatter(NamedTuple):
             reasons.append(f"dilation {dilation} and stride {stride} share the factor {common}: 1 {noun} in {common}")
             reasons[0] += f" is hit{' at most' if kernel < stride // common else ''}"
         if kernel < stride // common:
-            reasons.append(f"kernel_size {kernel} is less than {_steps(stride, common)}: {noun}s between are never hit")
+            reasons.append(
+                f"kernel_size {kernel} is less than {_steps(stride, common)}: {noun}s in between are never hit"
+            )
         elif kernel % (stride // common):
             few, many = kernel // (stride // common), -(-kernel // (stride // common))
             reasons.append(f"{_steps(stride, common)} does not divide kernel_size {kernel}: counts of {few} and {many}")
@@ -181,9 +183,9 @@ def _steps(stride: int, common: int) -> str:
 
 
 def scatter_of(layer: Layer, axis: int) -> Scatter:
-    """What a layer hits along one axis, or its gradient.
+    """The positions that a layer, or its gradient, hits along one axis.
 
-    Raises ParameterError for a layer that does not hit a fixed pattern of positions.
+    Raises ParameterError if the layer does not hit a fixed pattern of positions.
 
     >>> import convarith as ca
     >>> scatter_of(ca.PixelShuffle(upscale_factor=2), 0)
@@ -192,7 +194,7 @@ def scatter_of(layer: Layer, axis: int) -> Scatter:
     found = layer.scattering(axis) if layer.overlap_side else None
     if found is None:
         raise ParameterError(
-            f"{layer} hits no fixed pattern of positions: ask for a transposed convolution, a convolution or a pool, "
-            "Upsample to the nearest by a whole factor, PixelShuffle or ZeroInsert"
+            f"{layer} does not hit a fixed pattern of positions: use a transposed convolution, a convolution, a pool, "
+            "Upsample in mode 'nearest' with an integer factor, PixelShuffle or ZeroInsert"
         )
     return Scatter(*found)

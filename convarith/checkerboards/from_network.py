@@ -1,7 +1,8 @@
-"""From a network's layers to the stacks of their moves: which part is followed, which way, and what enters.
+"""From the layers of a network to stacks: which part is analysed, in which direction, and which sizes enter it.
 
-A stack is followed forwards where it upsamples, from the last layers on that are no part of it, such as a Linear or an
-encoder's pool; where it only goes down, backwards as its gradient goes.
+If the network upsamples, its last part is analysed forwards, starting after the last layer that cannot be part of a
+stack, such as a Linear or a pool of an encoder. If it only downsamples, its first part is analysed backwards, like its
+gradient.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ from convarith.networks.network import INPUT, Network, Node
 from convarith.sizes.normalise import shape_of, times
 
 Entering = Callable[[int | Sequence[int]], list[tuple[int, ...]]]
-"""Of an input size, the sizes that enter a stack at each of its sources."""
+"""A function from an input size to the sizes that enter a stack at each of its sources."""
 
 MOST_PHASES = 2**16
-"""A stack whose strides multiply to more is refused."""
+"""The largest accepted product of the strides of a stack."""
 SAMPLES = 8
-"""How often an input is doubled in search of one whose two ends do not meet."""
+"""How often the size of an input is doubled to find one whose two borders do not meet."""
 
 
 def stacks_of(network: Network, input_size: int | Sequence[int] | None) -> tuple[str, tuple[Stack, ...]]:
-    """('output' or 'gradient', the stack of each axis) of a network.
+    """('output' or 'gradient', the stack of each axis) for a network.
 
-    The input size is what enters the network; where a Linear or another layer that mixes positions lies in front of
-    the part that is followed, what leaves the last of those.
+    The input size is the size that enters the network. If a Linear or another layer that mixes positions comes before
+    the analysed part, it is the size of the output of the last such layer.
 
-    Raises ParameterError for a network that upsamples in front of a layer that is no part of such a stack; ShapeError
-    where a layer refuses its size.
+    Raises ParameterError if the network upsamples before a layer that cannot be part of a stack, ShapeError if a layer
+    does not accept its size.
 
     >>> import convarith as ca
     >>> side, (stack, _) = stacks_of(ca.parse_network("Linear(5, 98); Unflatten(1, (2, 7, 7)); PixelShuffle(2)"), None)
@@ -46,18 +47,21 @@ def stacks_of(network: Network, input_size: int | Sequence[int] | None) -> tuple
     lost = next((node for node in front if _upsamples(node) and node.name not in kept), None)
     if lost:
         raise ParameterError(
-            f"{lost.place} upsamples in front of {front[-1].place}, {front[-1].layer}, through which no pattern is "
-            "followed: ask for the layers behind it, or those in front"
+            f"{lost.place} upsamples before {front[-1].place}, {front[-1].layer}, and patterns cannot be followed "
+            "through that layer: analyse the layers before it and after it separately"
         )
     if not any(map(_upsamples, run)) and any(node.layer.overlap_side == "gradient" for node in reading):
         return "gradient", _backward(network, reading, input_size)
     if all(node.layer.keeps_positions for node in run):
-        raise ParameterError("the network has no layer at its end that upsamples, and none at its start that reads")
+        raise ParameterError(
+            "the network has no layer at its end that upsamples, and no convolution or pool at its start: "
+            "there is no overlap to count"
+        )
     return "output", _forward(network, run, input_size)
 
 
 def gradient_of(layer: Layer, input_size: int | Sequence[int] | None) -> tuple[Stack, ...]:
-    """The stack of each axis for one layer that reads: which windows read an input, the padding's copies included.
+    """The stack of each axis for the gradient of one layer: the windows that read an input, copies in the padding too.
 
     >>> import convarith as ca
     >>> gradient_of(ca.Conv(kernel_size=3, padding=1, padding_mode="reflect"), 4)[0].counts
@@ -68,7 +72,7 @@ def gradient_of(layer: Layer, input_size: int | Sequence[int] | None) -> tuple[S
 
 
 def _behind(network: Network) -> list[Node]:
-    """The nodes from which the output is reached through layers that run forwards only."""
+    """The nodes from which the output is reached only through layers that can be part of a forward stack."""
     nodes = {node.name: node for node in network.nodes}
     kept, waiting = set(), [node.name for node in network.nodes[-1:]]
     while waiting:
@@ -80,14 +84,14 @@ def _behind(network: Network) -> list[Node]:
 
 
 def _in_front(network: Network) -> list[Node]:
-    """The nodes that the input reaches through layers whose gradient is followed only."""
+    """The nodes that the input reaches only through layers whose gradient can be followed."""
     open_ends, found = {INPUT}, []
     for node in network.nodes:
         layer = node.layer
         reads = layer.overlap_side == "gradient" or layer.pads_only or _passes_through(layer)
         if reads and not open_ends.isdisjoint(layer.carried(node.inputs)):
             found.append(node)
-            if not layer.row_per_tap:  # what leaves an Unfold are columns
+            if not layer.row_per_tap:  # the output of an Unfold has columns, not positions
                 open_ends.add(node.name)
     return found
 
@@ -97,13 +101,13 @@ def _upsamples(node: Node) -> bool:
 
 
 def _passes_through(layer: Layer) -> bool:
-    """Does the layer leave every position where it is, on every axis?"""
+    """Whether the layer keeps every position where it is, along every axis."""
     return layer.keeps_positions and not layer.mixes_positions
 
 
 def _runs_forward(layer: Layer) -> bool:
-    """Is the layer one that a stack of upsampling layers is made of?"""
-    if layer.overlap_side == "gradient":  # a window of stride 1 that sums
+    """Whether the layer can be part of a stack that upsamples."""
+    if layer.overlap_side == "gradient":  # a window with stride 1 that computes a sum
         axes = range(layer.ndim or 1)
         sums = layer.has_matrix and not layer.row_per_tap
         return sums and all(scatter_of(layer, axis).stride == 1 for axis in axes)
@@ -138,7 +142,7 @@ def _forward(network: Network, run: Sequence[Node], input_size: int | Sequence[i
 
 
 def _backward(network: Network, nodes: Sequence[Node], input_size: int | Sequence[int] | None) -> tuple[Stack, ...]:
-    """The stacks of the gradient's way, last layers first."""
+    """The stacks of the gradient, the last layers first."""
     ndim = _ndim(nodes, input_size)
     kept = {node.name for node in nodes}
     readers: dict[str, list[str]] = {name: [] for name in (INPUT, *kept)}
@@ -175,7 +179,7 @@ def _backward(network: Network, nodes: Sequence[Node], input_size: int | Sequenc
 
 
 def _add(steps: list[Step], move: Move, reads: list[int], passing: bool) -> int:
-    """The number of the step that gives what this one would; one is added unless it only passes one input on."""
+    """The index of the step with this result; a step is appended unless it would only pass a single input on."""
     if len(reads) == 1 and passing:
         return reads[0]
     steps.append(Step(move, tuple(reads)))
@@ -183,19 +187,19 @@ def _add(steps: list[Step], move: Move, reads: list[int], passing: bool) -> int:
 
 
 def _ending(steps: list[Step], at: int) -> list[Step]:
-    """The steps, the one of this number last."""
+    """The steps, ending with the step of this index."""
     return steps if 0 <= at == len(steps) - 1 else [*steps, Step(Move(""), (at,))]
 
 
 def _stacks(
     network: Network, built: list[list[Step]], entering: Entering, input_size: int | Sequence[int] | None
 ) -> tuple[Stack, ...]:
-    """The stacks of all axes, with the sizes that enter."""
+    """The stacks of all axes, with the sizes that enter them."""
     stacks = [Stack(tuple(steps)) for steps in built]
     for stack in stacks:
         if stack.phases > MOST_PHASES:
             raise ParameterError(
-                f"the strides multiply to {stack.phases}: at most {MOST_PHASES} are followed, take fewer layers"
+                f"the product of the strides is {stack.phases}, more than the supported {MOST_PHASES}: use fewer layers"
             )
     if input_size is not None:
         given = entering(input_size)
@@ -209,7 +213,7 @@ def _stacks(
 
 
 def _sample(network: Network, stack: Stack, entering: Entering, axis: int, ndim: int) -> tuple[int, ...] | None:
-    """What enters at each source for an input whose two ends do not meet: a power of two, or the next that is taken."""
+    """The sizes at each source for an input whose borders do not meet: a power of two, or the next accepted size."""
     size = 1 << (stack.reach + stack.phases).bit_length()
     for _ in range(SAMPLES):
         size *= 2
@@ -230,7 +234,7 @@ def _sample(network: Network, stack: Stack, entering: Entering, axis: int, ndim:
 
 
 def _move(node: Node, axis: int) -> Move:
-    """A layer of a stack that upsamples, along one axis."""
+    """The move of a layer in a forward stack, along one axis."""
     layer = node.layer
     if layer.keeps_positions:
         return Move(node.name)
@@ -246,7 +250,7 @@ def _move(node: Node, axis: int) -> Move:
 
 
 def _move_back(node: Node, axis: int, left: int) -> Move:
-    """A layer that reads, on its gradient's way; `left` is what its stride leaves unread."""
+    """The move of the gradient of a layer; `left` is the number of positions that its stride leaves unread."""
     layer = node.layer
     if layer.keeps_positions:
         return Move(node.name)
@@ -258,18 +262,20 @@ def _move_back(node: Node, axis: int, left: int) -> Move:
 
 
 def _window(layer: Layer, axis: int) -> Scatter:
-    """The window of a layer that reads, or of one that only pads. Raises ParameterError for a crop in other modes."""
+    """The window of a convolution, pool or padding. Raises ParameterError for a crop in a mode other than zeros."""
     scattering = layer.scattering(axis)
     assert scattering is not None
     if layer.pad_mode != "zeros" and min(scattering.before, scattering.after) < 0:
-        raise ParameterError(f"{layer} crops in mode {layer.pad_mode!r}: crop in a ZeroPad of its own")
+        raise ParameterError(
+            f"{layer} crops in mode {layer.pad_mode!r}, which is not supported: crop in a separate ZeroPad"
+        )
     return Scatter(*scattering)
 
 
 def _sizes(
     network: Network, nodes: Sequence[Node], input_size: int | Sequence[int], ndim: int
 ) -> dict[str, tuple[int, ...]]:
-    """The spatial size at every node and input of `nodes`. What mixes positions gives the input size anew."""
+    """The spatial size at every node and input of `nodes`. After a layer that mixes positions, it is the input size."""
     by_name = {node.name: node for node in network.nodes}
     given = _spread(input_size, ndim)
     needed, waiting = set(), [name for node in nodes for name in (node.name, *node.inputs)]
@@ -298,18 +304,18 @@ def _sizes(
 
 
 def _met(layer: Layer, sizes: list[tuple[int, ...]]) -> tuple[int, ...]:
-    """The size where branches meet."""
+    """The size at which branches meet."""
     met = tuple(max(each) for each in zip(*sizes, strict=True))
     for size in sizes:
         if any(one != other and (one != 1 or not layer.broadcasts) for one, other in zip(size, met, strict=True)):
             shown = " and ".join(times(each) for each in sizes)
-            more = "" if layer.broadcasts else "how it matches them is not known: "
-            raise ShapeError(f"{layer} meets {shown}: {more}give an input size at which both agree")
+            more = "" if layer.broadcasts else ", and how it matches them is not known"
+            raise ShapeError(f"{layer} gets sizes {shown}{more}: give an input size for which they agree")
     return met
 
 
 def _given(layer: Layer, ndim: int) -> list[tuple[int, int]]:
-    """(inputs, positions) of each axis where the layer fixes them itself, as a Fold does."""
+    """(inputs, positions) of each axis if the layer itself fixes them, like a Fold."""
     found = [layer.scattering(axis) for axis in range(ndim)] if layer.hides_axes else []
     return [each.given for each in found if each is not None and each.given is not None]
 
@@ -319,7 +325,7 @@ def _given_size(layer: Layer, ndim: int) -> tuple[int, ...]:
 
 
 def _blocks(layer: Layer, ndim: int) -> tuple[int, ...]:
-    """How many blocks a Fold sums along each axis."""
+    """The number of blocks that a Fold sums along each axis."""
     return tuple(inputs for inputs, _ in _given(layer, ndim))
 
 
@@ -331,5 +337,6 @@ def _ndim(nodes: Sequence[Node], input_size: int | Sequence[int] | None) -> int:
 def _spread(input_size: int | Sequence[int], ndim: int) -> tuple[int, ...]:
     sizes = shape_of((input_size,) * ndim if isinstance(input_size, int) else input_size, "input size")
     if len(sizes) != ndim:
-        raise ShapeError(f"input size {times(sizes)} has {len(sizes)} numbers: give {ndim}, one an axis")
+        plural = "s" if len(sizes) != 1 else ""
+        raise ShapeError(f"input size {times(sizes)} has {len(sizes)} number{plural}: give {ndim}, one per axis")
     return sizes

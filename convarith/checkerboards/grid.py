@@ -1,4 +1,4 @@
-"""Counts of several axes at once, in plain integers: a grid of any number of axes."""
+"""Counts along several axes at once, in plain integers: a grid with any number of axes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Grid:
     """A count at every position.
 
     Attributes:
-        sizes: positions along each axis.
+        sizes: the number of positions along each axis.
         values: the counts, row-major.
 
     >>> grid = Grid.outer([(1, 2), (1, 0, 1)])
@@ -32,7 +32,7 @@ class Grid:
 
     @classmethod
     def outer(cls, axes: Sequence[Sequence[int]]) -> Grid:
-        """The products of one count per axis."""
+        """The outer product of the counts of each axis."""
         values = [1]
         for counts in axes:
             values = [value * count for value in values for count in counts]
@@ -45,7 +45,7 @@ class Grid:
         return cls(tuple(sizes), [sum(values) for values in zip(*repeated, strict=True)])
 
     def repeated(self, sizes: Sequence[int]) -> list[int]:
-        """The values of the grid repeated to these sizes, or its first so many positions.
+        """The values of the grid, repeated or cropped to these sizes.
 
         >>> Grid((2,), [1, 2]).repeated((5,))
         [1, 2, 1, 2, 1]
@@ -55,14 +55,14 @@ class Grid:
         return [self.at(place) for place in product(*map(range, sizes))]
 
     def at(self, place: Sequence[int]) -> int:
-        """The count at a position, the grid repeated without end."""
+        """The count at a position of the infinitely repeated grid."""
         number = 0
         for at, size in zip(place, self.sizes, strict=True):
             number = number * size + at % size
         return self.values[number]
 
     def along(self, axis: int, change: Callable[[list[int]], list[int]]) -> Grid:
-        """Every line of one axis changed.
+        """The grid with a function applied to every line along one axis.
 
         >>> Grid((2, 2), [1, 2, 3, 4]).along(1, lambda line: [sum(line)]).values
         [3, 7]

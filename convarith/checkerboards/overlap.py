@@ -1,8 +1,8 @@
-"""How often a transposed convolution hits each output: checkerboards from the parameters alone, and what cures them.
+"""How often a transposed convolution hits each output: checkerboards from the parameters alone, and their repairs.
 
-Where the counts differ from position to position, random weights paint a checkerboard (https://distill.pub/2016/
-deconv-checkerboard/). A convolution or a pool has the same counts on its gradient's way back: how many windows read an
-input. Along one axis everything has a closed form; the counts of several axes multiply.
+If the counts differ between positions, random weights produce a checkerboard (https://distill.pub/2016/
+deconv-checkerboard/). For a convolution or a pool, the same counts describe the gradient: the number of windows that
+read an input. Along one axis there is a closed form for everything; the counts of several axes multiply.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from convarith.checkerboards.repairs import Repair, repairs_of
 from convarith.checkerboards.stack import Frequency, Stack, grid_of
 from convarith.dependencies import require_numpy
 from convarith.errors import ParameterError, ShapeError
-from convarith.layers.base import Layer, SpatialLayer
+from convarith.layers.base import AXIS_NAMES, Layer, SpatialLayer
 from convarith.networks.network import Network
 from convarith.sizes.normalise import shape_of, times
 
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Overlap:
-    """How often each position is hit: of the output, or of the input by its gradient.
+    """How often each position is hit: each output, or each input by its gradient.
 
     Attributes:
         subject: the layer or network.
         side: 'output' for layers that upsample, 'gradient' for the inputs of convolutions and pools.
-        axes: each axis by itself.
+        axes: the overlap along each axis.
     """
 
     subject: Layer | Network
@@ -46,9 +46,9 @@ class Overlap:
 
     @cached_property
     def counts(self) -> tuple[tuple[int, ...], ...] | None:
-        """Of each axis the count at every position, borders included; None without an input size.
+        """For each axis, the count at every position, including the border; None without an input size.
 
-        Those of several axes multiply, but for a network whose branches meet (see `separable`).
+        The counts of several axes multiply, except in a network whose branches meet (see `separable`).
 
         >>> import convarith as ca
         >>> ca.overlap(ca.ConvTranspose(kernel_size=3, stride=2, padding=1), 4).counts
@@ -59,11 +59,11 @@ class Overlap:
 
     @cached_property
     def separable(self) -> bool:
-        """Do the counts of the axes multiply? Of several axes not where branches meet: there products add."""
+        """Whether the counts of the axes multiply. They do not if branches meet, because there products are added."""
         return len(self.axes) == 1 or all(axis.single_path for axis in self.axes)
 
     def grid(self, inside: bool = False) -> list[Any]:
-        """The count of every position, in nested lists; `inside` and without an input size those of one period.
+        """The count at every position as nested lists; with `inside` or without an input size, one period.
 
         >>> import convarith as ca
         >>> ca.overlap(ca.ConvTranspose(kernel_size=3, stride=2, ndim=2)).grid()
@@ -80,15 +80,15 @@ class Overlap:
 
     @cached_property
     def _inner_values(self) -> list[int]:
-        """All counts of one period, where they are no products."""
+        """All counts of one period, for counts that are not products."""
         return self._grid(inside=True).values
 
     def map(self) -> NDArray[Any]:
-        """The counts of every position as a numpy array, in the smallest signed integers that hold them.
+        """The count at every position as a numpy array of the smallest signed integer type that holds them.
 
-        Without an input size those of one period.
+        Without an input size, one period.
 
-        Raises MissingDependencyError without numpy.
+        Raises MissingDependencyError if numpy is not installed.
 
         >>> import convarith as ca
         >>> ca.overlap(ca.ConvTranspose(kernel_size=3, stride=2, ndim=2), 2).map().tolist()
@@ -107,53 +107,55 @@ class Overlap:
 
     @cached_property
     def shares(self) -> tuple[tuple[Fraction, ...], ...] | None:
-        """Of an average or max pool, for each axis and input the sum of 1/(size of the window); None without a size.
+        """For a pool, for each axis and input the sum of 1/(window size) over the windows; None without a size.
 
-        Multiplied over the axes: an average pool's gradient, and a max pool's expected one.
+        The product over the axes is the gradient of an average pool, and the expected gradient of a max pool.
 
-        Raises ParameterError for every other layer.
+        Raises ParameterError if the subject is not an average or max pool.
 
         >>> import convarith as ca
         >>> [str(share) for share in ca.overlap(ca.AvgPool(kernel_size=2), 5).shares[0]]
         ['1/2', '1/2', '1/2', '1/2', '0']
         """
         if isinstance(self.subject, Network):
-            raise ParameterError("a network shares no window out: ask for one of its average or max pools")
+            raise ParameterError(
+                "a network does not distribute its gradient over windows: use one of its average or max pools"
+            )
         return shares(self.subject, () if self.counts is None else tuple(map(len, self.counts))) or None
 
     @cached_property
     def interior(self) -> tuple[tuple[int, ...], ...]:
-        """Of each axis one period of the inner counts: that of position o is interior[axis][o % period[axis]]."""
+        """For each axis, one period of the inner counts; position o has the count interior[axis][o % period[axis]]."""
         return tuple(axis.interior for axis in self.axes)
 
     @cached_property
     def period(self) -> tuple[int, ...]:
-        """Of each axis, after how many positions the inner counts repeat; the smallest such number."""
+        """For each axis, the smallest number of positions after which the inner counts repeat."""
         return tuple(axis.period for axis in self.axes)
 
     @cached_property
     def even(self) -> bool:
-        """Is every position that the border does not reach hit equally often, in a network along every path?"""
+        """Whether every position outside the border is hit equally often; in a network, along every path."""
         return all(axis.even for axis in self.axes)
 
     @cached_property
     def holes(self) -> bool:
-        """Are there positions inside that are never hit?"""
+        """Whether there are inner positions that are never hit."""
         return any(axis.holes for axis in self.axes) if self.separable else 0 in self._inner_values
 
     @cached_property
     def border(self) -> tuple[tuple[int, int], ...]:
-        """Of each axis, how far from its start and end the counts differ from the inner ones.
+        """For each axis, how far from the start and the end the counts differ from the inner ones.
 
-        Of an input that is large enough; in a small one the two meet. Without an input size the end is that of an
-        input of which the stride leaves nothing unread.
+        This holds for a sufficiently large input; in a small one, the two borders meet. Without an input size, the end
+        is that of an input of which the stride leaves no position unread.
         """
         return tuple(axis.border for axis in self.axes)
 
     def count(self, position: int | Sequence[int]) -> int:
-        """The count at one position: without an input size that of an inner one.
+        """The count at one position; without an input size, at an inner position.
 
-        Raises ShapeError for a position outside.
+        Raises ShapeError if the position lies outside.
 
         >>> import convarith as ca
         >>> ca.overlap(ca.ConvTranspose(kernel_size=3, stride=2, ndim=2), (4, 4)).count((2, 4))
@@ -161,35 +163,36 @@ class Overlap:
         """
         place = shape_of((position,) if isinstance(position, int) else position, "position")
         if len(place) != len(self.axes):
-            raise ShapeError(f"position {place} has {len(place)} numbers: give {len(self.axes)}, one an axis")
+            plural = "s" if len(place) != 1 else ""
+            raise ShapeError(f"position {place} has {len(place)} number{plural}: give {len(self.axes)}, one per axis")
         if self.counts is None and not self.separable:
             return self._grid().at(place)
         if self.counts is None:
             return prod(pattern[at % len(pattern)] for pattern, at in zip(self.interior, place, strict=True))
         sizes = [len(counts) for counts in self.counts]
         if any(at >= size for at, size in zip(place, sizes, strict=True)):
-            raise ShapeError(f"position {place} lies outside of {times(sizes)}")
+            raise ShapeError(f"position {place} lies outside {times(sizes)}: positions are counted from 0")
         if not self.separable:
             return self._grid().at(place)
         return prod(counts[at] for counts, at in zip(self.counts, place, strict=True))
 
     @cached_property
     def max(self) -> int:
-        """The largest count, borders included where an input size was given."""
+        """The largest count, including the border if an input size was given."""
         if not self.separable:
             return max(self._grid().values)
         return prod(max(counts) for counts in self.counts or self.interior)
 
     @cached_property
     def min(self) -> int:
-        """The smallest count, borders included where an input size was given."""
+        """The smallest count, including the border if an input size was given."""
         if not self.separable:
             return min(self._grid().values)
         return prod(min(counts) for counts in self.counts or self.interior)
 
     @cached_property
     def contrast(self) -> Fraction | None:
-        """The largest inner count over the smallest; None where there are holes.
+        """The largest inner count divided by the smallest; None if there are holes.
 
         >>> import convarith as ca
         >>> ca.overlap(ca.ConvTranspose(kernel_size=3, stride=2, ndim=2)).contrast
@@ -203,7 +206,7 @@ class Overlap:
 
     @cached_property
     def hole_fraction(self) -> Fraction:
-        """The share of the inner positions that are never hit; of a convolution: inputs that never get a gradient.
+        """The fraction of inner positions that are never hit; for a convolution, of inputs that never get a gradient.
 
         >>> import convarith as ca
         >>> ca.overlap(ca.Conv(kernel_size=1, stride=2, ndim=2)).hole_fraction
@@ -216,7 +219,7 @@ class Overlap:
 
     @cached_property
     def missed(self) -> tuple[tuple[int, ...], ...]:
-        """Of each axis the positions that are never hit: all of them, or those of one period without an input size.
+        """For each axis, the positions that are never hit; without an input size, those of one period.
 
         >>> import convarith as ca
         >>> ca.overlap(ca.MaxPool(kernel_size=2), 7).missed
@@ -226,7 +229,7 @@ class Overlap:
 
     @cached_property
     def why(self) -> str:
-        """The reason, from the divisors of kernel size, stride and dilation.
+        """The reason for the verdict, from the divisors of kernel size, stride and dilation.
 
         >>> import convarith as ca
         >>> ca.overlap(ca.ConvTranspose(kernel_size=3, stride=2)).why
@@ -236,18 +239,19 @@ class Overlap:
         reasons = [axis.why(noun) for axis in self.axes]
         if len(set(reasons)) == 1:
             return reasons[0]
-        return "; ".join(f"axis {number}: {reason}" for number, reason in enumerate(reasons))
+        names = AXIS_NAMES.get(len(reasons)) or tuple(f"axis {axis}" for axis in range(len(reasons)))
+        return "; ".join(f"{name}: {reason}" for name, reason in zip(names, reasons, strict=True))
 
     @cached_property
     def frequencies(self) -> tuple[tuple[Frequency, ...], ...]:
-        """Of each axis of a network the frequencies that a layer brings, and what cures them."""
+        """For each axis of a network, the frequencies that layers add, and the layers that remove them."""
         return tuple(axis.frequencies for axis in self.axes)
 
     @cached_property
     def repairs(self) -> list[Repair]:
-        """What may stand in the place of an uneven layer; in a network, of each whose unevenness is left.
+        """Layers that can replace an uneven layer; in a network, each layer whose pattern remains.
 
-        Of a layer whose dimension is open, those that fit every dimension.
+        If the layer's dimension is open, only the repairs that are valid in every dimension.
 
         >>> import convarith as ca
         >>> up = ca.parse("ConvTranspose2d(8, 4, 3, stride=2, padding=1, output_padding=1)")
@@ -267,16 +271,16 @@ class Overlap:
 
 
 def overlap(subject: Layer | Network, input_size: int | Sequence[int] | None = None) -> Overlap:
-    """How often each output of a transposed convolution, or of a network of layers that upsample, is hit.
+    """Count how often each output of a transposed convolution, or of a network that upsamples, is hit.
 
-    For a convolution or a pool, and a network that only goes down: how many windows read each input, which is how
-    often its gradient is hit. With the (spatial) input size the counts are those of every position, borders included;
-    a Fold knows its own, an adaptive pool needs it.
+    For a convolution, a pool, or a network that only downsamples: how many windows read each input, which is how often
+    its gradient is hit. With a spatial input size, there is a count for every position, including the border. A Fold
+    knows its own size; an adaptive pool needs one.
 
-    Where a network branches, every path through it counts: its frequencies are those of all paths, and it is even
-    when each path is. Where branches meet their counts add.
+    If a network branches, every path through it counts: it has the frequencies of all paths, and it is even if each
+    path is even. Where branches meet, their counts are added.
 
-    Raises ParameterError for a layer that has no such counts, ShapeError where the layer refuses the input size.
+    Raises ParameterError if a layer has no such counts, ShapeError if the layer does not accept the input size.
 
     >>> import convarith as ca
     >>> found = ca.overlap(ca.ConvTranspose(kernel_size=3, stride=2))
@@ -293,7 +297,7 @@ def overlap(subject: Layer | Network, input_size: int | Sequence[int] | None = N
         raise AssertionError("every layer that hits a pattern of positions has a size rule for each axis")
     if subject.windows_follow_size:
         if input_size is None:
-            raise ParameterError(f"which inputs the windows of {subject} share follows from the size: give the input's")
+            raise ParameterError(f"the windows of {subject} depend on the input size: give one")
         sizes = subject.spatial_size(input_size)
         pairs = zip(sizes, subject.output_size(sizes), strict=True)
         return Overlap(subject, "gradient", tuple(Adaptive(*pair) for pair in pairs))
@@ -301,14 +305,14 @@ def overlap(subject: Layer | Network, input_size: int | Sequence[int] | None = N
         return Overlap(subject, "gradient", gradient_of(subject, input_size))
     scatters = [scatter_of(subject, axis) for axis in range(subject.ndim or 1)]
     if input_size is not None and any(scatter.given for scatter in scatters):
-        subject.output_size(input_size)  # refuses a size that is not the given one
+        subject.output_size(input_size)  # raises ShapeError for any other size
     elif input_size is not None:
         scatters = _at_size(subject, scatters, input_size)
     return Overlap(subject, subject.overlap_side, tuple(scatters))
 
 
 def _at_size(layer: SpatialLayer, scatters: Sequence[Scatter], input_size: int | Sequence[int]) -> list[Scatter]:
-    """The overlap of each axis with the numbers of inputs and positions."""
+    """The overlap of each axis, with the numbers of inputs and positions filled in."""
     sizes = layer.spatial_size(input_size)
     outputs = layer.outputs_along(sizes)
     if 0 in sizes or 0 in outputs:

@@ -1,4 +1,4 @@
-"""What pools send back: the windows of an adaptive pool, and the share of each window that reaches an input."""
+"""The gradient of pools: the windows of an adaptive pool, and the share of each window that an input gets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from convarith.layers.reads import Bins, Reads
 
 
 class Adaptive(NamedTuple):
-    """An adaptive pool along one axis: window j reads from floor(j*i/o) to before ceil((j + 1)*i/o).
+    """An adaptive pool along one axis: window j reads positions floor(j*i/o) to ceil((j + 1)*i/o) - 1.
 
     Attributes:
         inputs, outputs: i and o.
@@ -28,7 +28,7 @@ class Adaptive(NamedTuple):
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """How many windows read each input."""
+        """The number of windows that read each input."""
         bins, found = Bins(self.inputs, self.outputs), [0] * self.inputs
         for window in range(self.outputs):
             for position in bins.seen(window):
@@ -37,7 +37,7 @@ class Adaptive(NamedTuple):
 
     @property
     def interior(self) -> tuple[int, ...]:
-        """One period of the counts, which have no border."""
+        """One period of the counts. They have no border."""
         counts = self.counts
         whole = self.inputs // (gcd(self.inputs, self.outputs) or 1)
         steps = (step for step in range(1, whole + 1) if whole % step == 0)
@@ -50,64 +50,66 @@ class Adaptive(NamedTuple):
 
     @property
     def even(self) -> bool:
-        """Does every input lie in as many windows as the others?"""
+        """Whether every input lies in the same number of windows."""
         return self.period == 1
 
     @property
     def holes(self) -> bool:
-        """Is there no window? With one or more, every input is read."""
+        """Whether there are no windows at all; with one or more, every input is read."""
         return self.outputs == 0
 
     @property
     def border(self) -> tuple[int, int]:
-        """None: the windows end where the input does."""
+        """(0, 0): the windows end where the input ends."""
         return 0, 0
 
     @property
     def single_path(self) -> bool:
-        """One layer is one path."""
+        """True: a single layer is a single path."""
         return True
 
     @property
     def frequencies(self) -> tuple[Frequency, ...]:
-        """What one layer brings is in its counts."""
+        """Empty: the pattern of a single layer is given by its counts."""
         return ()
 
     def why(self, noun: str) -> str:
-        """Whether the windows share positions."""
+        """The reason for the verdict: whether the windows share positions."""
         if not self.outputs:
             return f"no window reads the {noun}s"
         if self.even:
-            return f"every {noun} lies in {self.interior[0]} of the {self.outputs} windows"
-        return f"{self.outputs} windows do not divide {self.inputs} {noun}s: they share some"
+            return f"every {noun} lies in {self.interior[0]} of {self.outputs} window{'s' if self.outputs != 1 else ''}"
+        return (
+            f"{self.inputs} {noun}s cannot be divided evenly among {self.outputs} windows: some lie in more than others"
+        )
 
 
 def shares(layer: Layer, sizes: tuple[int, ...]) -> tuple[tuple[Fraction, ...], ...]:
-    """Of each axis and input the sum of 1/(size of the window), over the windows that read it; axes multiply.
+    """For each axis and input, the sum of 1/(window size) over the windows that read it; axes multiply.
 
-    That is the gradient of an average pool. Of a max pool it is the expected one, while all values are alike in
-    distribution. A divisor_override counts along the first axis.
+    For an average pool, this is the gradient. For a max pool, it is the expected gradient if all values have the same
+    distribution. A divisor_override is applied along the first axis.
 
-    Raises ParameterError for a layer that is no average or max pool.
+    Raises ParameterError if the layer is not an average or max pool.
 
     >>> import convarith as ca
     >>> [str(share) for share in shares(ca.AvgPool(kernel_size=3, stride=2, padding=1), (5,))[0]]
     ['1/3', '2/3', '1/3', '2/3', '1/3']
     """
     if layer.combines not in ("mean", "max") or not isinstance(layer, SpatialLayer):
-        raise ParameterError(f"{layer} shares no window out: ask for an average or max pool")
+        raise ParameterError(f"{layer} does not distribute its gradient over windows: use an average or max pool")
     outputs = layer.output_size(sizes)
     found = []
     for axis, (size, output) in enumerate(zip(sizes, outputs, strict=True)):
         reads = layer.reads(axis, size, output, len(sizes))
         if reads is None:
-            raise ParameterError(f"the windows of {layer} are not known: ask for an average or max pool")
+            raise ParameterError(f"the windows of {layer} are not known: use an average or max pool")
         found.append(_summed(layer, axis, reads, size, output))
     return tuple(found)
 
 
 def _summed(layer: SpatialLayer, axis: int, reads: Reads, size: int, outputs: int) -> tuple[Fraction, ...]:
-    """What each input of one axis gets from all windows; a window that reads nothing shares nothing out."""
+    """The total share of each input along one axis; a window that reads no input contributes nothing."""
     found = [Fraction(0)] * size
     for output in range(outputs):
         taps = [at for at in reads.seen(output) if 0 <= at < size]

@@ -1,7 +1,7 @@
-"""What cures an uneven overlap: layers of the same sizes that hit every inner position equally often.
+"""Repairs of an uneven overlap: layers with the same sizes that hit every inner position equally often.
 
-The geometry of nearest neighbours with a convolution, and of a pixel shuffle, is that of the transposed convolution
-whose place they take: its window, its stride, what is cut off its two ends.
+A resize with a convolution, and a convolution with a pixel shuffle, have the geometry of the transposed convolution
+that they replace: its window, its stride, and what is cropped at its two ends.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from convarith.sizes.rules import hits_evenly
 
 
 class Repair(NamedTuple):
-    """Layers that take an uneven layer's place: the same output size for every input size, and even.
+    """Layers that replace an uneven layer: even, and with the same output size for every input size.
 
     Attributes:
         name: 'even', 'resize', 'pixel-shuffle', 'average' or 'nearest'.
-        layers: what to put in its place, in order.
-        text: what it is, for people.
-        node: the layer it replaces, where a network was asked about.
+        layers: the replacement, in order.
+        text: a description for people.
+        node: the name of the replaced layer if the subject is a network.
     """
 
     name: str
@@ -38,10 +38,10 @@ class Repair(NamedTuple):
 
 
 def repairs_of(layer: Layer) -> list[Repair]:
-    """The even layers of the same sizes that may take a layer's place; none for a layer that is even.
+    """The even layers with the same sizes that can replace a layer; none if the layer is even.
 
-    Of a layer whose dimension is open, those that fit every dimension. The average pools need, in 3-D, an input of at
-    least the stride: torch's own do.
+    If the layer's dimension is open, only the repairs that are valid in every dimension. In 3-D, the average pools need
+    an input that is at least as large as the stride, because torch's average pools do.
 
     >>> import convarith as ca
     >>> for repair in repairs_of(ca.parse("Conv2d(64, 128, 1, stride=2, bias=False)")):
@@ -57,34 +57,34 @@ def repairs_of(layer: Layer) -> list[Repair]:
     found: list[tuple[str, tuple[Layer, ...] | None, str]] = []
     if isinstance(layer, ConvTranspose):
         found = [
-            ("even", (made_even(layer),), "the nearest kernel that the stride divides, of the same output size"),
-            ("resize", _resized(layer), "nearest neighbours, then a convolution: even for any weights"),
+            ("even", (made_even(layer),), "the nearest kernel size that the stride divides, with the same output size"),
+            ("resize", _resized(layer), "nearest-neighbour upsampling, then a convolution: even for any weights"),
             (
                 "pixel-shuffle", _shuffled(layer),
-                "a convolution to sub-pixels; begin with equal weights for all sub-pixels of a channel (ICNR)",
+                "a convolution to sub-pixels; initialise all sub-pixels of a channel with equal weights (ICNR)",
             ),
         ]  # fmt: skip
     elif isinstance(layer, ZeroInsert):
         strides = tuple(float(layer.at("stride", axis)) for axis in range(layer.ndim or 1))
-        found = [("nearest", nearest_by(strides), "nearest neighbours in place of zeros")]
+        found = [("nearest", nearest_by(strides), "nearest-neighbour upsampling instead of zeros")]
     elif isinstance(layer, Conv):
         found = [
-            ("even", _even_conv(layer), "the nearest kernel that the stride divides"),
-            ("average", _averaged(layer), "an average pool does the stride"),
+            ("even", _even_conv(layer), "the nearest kernel size that the stride divides"),
+            ("average", _averaged(layer), "an average pool does the downsampling"),
         ]
     elif isinstance(layer, SlidingPool):
         found = [
-            ("even", _even_pool(layer), "the nearest kernel that the stride divides"),
-            ("average", _averaged(layer), "the windows move by 1, an average pool does the stride"),
+            ("even", _even_pool(layer), "the nearest kernel size that the stride divides"),
+            ("average", _averaged(layer), "stride 1, then an average pool does the downsampling"),
         ]
     return [Repair(name, layers, text) for name, layers, text in found if layers is not None]
 
 
-# Growing: in the place of a transposed convolution -------------------------------------------------------------------
+# Upsampling: replacements of a transposed convolution ---------------------------------------------------------------
 
 
 class Grown(NamedTuple):
-    """Along one axis the convolution that grows a map by a resize or a shuffle, and what is cropped (below 0) then."""
+    """Along one axis: the convolution next to a resize or a shuffle, and the padding (negative: crop) after both."""
 
     kernel: int
     dilation: int
@@ -93,7 +93,7 @@ class Grown(NamedTuple):
 
 
 def resized_axis(scatter: Scatter) -> Grown:
-    """The convolution after s nearest neighbours: its odd kernel reaches, with them, as far as the window.
+    """The convolution after a resize by s: its kernel is odd, and together they reach as far as the window.
 
     Together they are a transposed convolution that is even for any weights. https://distill.pub/2016/
     deconv-checkerboard/
@@ -106,14 +106,14 @@ def resized_axis(scatter: Scatter) -> Grown:
     if dilation == 1 and stride > 1:
         kernel = max(3, (span - stride + 1) | 1)
     reach = dilation * (kernel - 1)
-    more = stride + reach - span  # what the two reach beyond the window
+    more = stride + reach - span  # how much further than the window the two reach
     sides = reach - before - more // 2, reach - after - (more - more // 2)
     padding = max(*sides, 0)
     return Grown(kernel, dilation, padding, (sides[0] - padding, sides[1] - padding))
 
 
 def shuffled_axis(scatter: Scatter) -> Grown:
-    """The convolution in front of a pixel shuffle by r: the transposed convolution with the kernel r*k, stride r.
+    """The convolution before a pixel shuffle by r; together, a transposed convolution with kernel r*k and stride r.
 
     >>> shuffled_axis(Scatter(kernel=4, stride=2, before=1, after=1))
     Grown(kernel=3, dilation=1, padding=1, crop=(0, 0))
@@ -124,14 +124,14 @@ def shuffled_axis(scatter: Scatter) -> Grown:
     more = kernel * stride - span
     before, after = before + more // 2, after + more - more // 2
     padding = max(0, kernel - 1 - min(before, after) // stride)
-    cut = stride * (kernel - 1 - padding)  # what the shuffle of a padded convolution cuts off at each end
+    cut = stride * (kernel - 1 - padding)  # what the padded convolution with its shuffle crops at each end
     return Grown(kernel, 1, padding, (cut - before, cut - after))
 
 
 def resize(scatters: Sequence[Scatter], ndim: int | None, **channels: Any) -> tuple[Layer, ...] | None:
-    """Nearest neighbours, a convolution with these channels, groups and bias, and a crop where one is needed.
+    """A resize, a convolution with these channels, groups and bias, and a crop if one is needed.
 
-    None where the dimension is open and a crop would fix it.
+    None if the dimension is open and a crop would fix it.
 
     >>> [str(layer) for layer in resize([Scatter(4, 2, before=1, after=0)], 1) or ()]
     ['Upsample(scale_factor=2.0)', 'Conv1d(kernel_size=3, padding=2)', 'ZeroPad1d((-1, 0))']
@@ -144,7 +144,7 @@ def resize(scatters: Sequence[Scatter], ndim: int | None, **channels: Any) -> tu
 
 
 def shuffle(scatters: Sequence[Scatter], **channels: Any) -> tuple[Layer, ...]:
-    """A convolution to sub-pixels, its pixel shuffle, and a crop where one is needed; in 2-D, with one stride.
+    """A convolution to sub-pixels, a pixel shuffle, and a crop if one is needed; only in 2-D with equal strides.
 
     >>> [str(layer) for layer in shuffle([Scatter(4, 2, before=1, after=1)] * 2, out_channels=8)]
     ['Conv2d(out_channels=8, kernel_size=3, padding=1)', 'PixelShuffle(2)']
@@ -154,7 +154,7 @@ def shuffle(scatters: Sequence[Scatter], **channels: Any) -> tuple[Layer, ...]:
 
 
 def nearest_by(factors: Sequence[float]) -> tuple[Layer, ...]:
-    """Nearest neighbours by a factor an axis; nothing where all are 1.
+    """A nearest-neighbour resize with one factor per axis; no layer if all factors are 1.
 
     >>> nearest_by([2.0, 2.0]), nearest_by([1.0])
     ((Upsample(scale_factor=2.0),), ())
@@ -175,7 +175,7 @@ def _conv(axes: Sequence[Grown], ndim: int | None, **channels: Any) -> Conv:
 
 
 def _cropped(axes: Sequence[Grown], ndim: int | None) -> tuple[Layer, ...] | None:
-    """The crop, if any; None where it would fix a dimension that is open."""
+    """The crop, if any; None if it would fix an open dimension."""
     crops = tuple(axis.crop for axis in axes)
     if not any(any(crop) for crop in crops):
         return ()
@@ -200,11 +200,11 @@ def _channels(layer: Conv | ConvTranspose) -> dict[str, Any]:
     return {name: getattr(layer, name) for name in ("in_channels", "out_channels", "groups", "bias")}
 
 
-# Shrinking: in the place of a convolution or a pool, for its gradient ------------------------------------------------
+# Downsampling: replacements of a convolution or a pool, for its gradient --------------------------------------------
 
 
 def _even_conv(layer: Conv) -> tuple[Layer, ...] | None:
-    """A larger kernel, as much more padding; mirrored or wrapped padding has a least input that more would raise."""
+    """A larger kernel with more padding; only for zeros, as other padding modes would then need a larger input."""
     if layer.padding_mode != "zeros":
         return None
     kernels, dilations, pads = [], [], []
@@ -231,12 +231,12 @@ def _even_conv(layer: Conv) -> tuple[Layer, ...] | None:
 
 
 def _averaged(layer: Conv | SlidingPool) -> tuple[Layer, ...] | None:
-    """Windows that move by 1, and an average pool that rounds up: floor((o1 - 1)/s) + 1 of o1 = i + 2p - d(k - 1).
+    """Stride 1, then an average pool that rounds up: floor((o1 - 1)/s) + 1 with o1 = i + 2p - d(k - 1).
 
-    Of a kernel of 1 without padding the pool comes first, which is the same for less work (arXiv 1812.01187, ResNet-D).
+    A kernel of 1 without padding comes after the pool: the same result for less work (arXiv 1812.01187, ResNet-D).
     """
     if getattr(layer, "ceil_mode", False):
-        return None  # it may drop a window where this one does not
+        return None  # it may drop a window that the replacement keeps
     strides = _for_axes([layer.at("stride", axis) for axis in range(layer.ndim or 1)], layer.ndim)
     pool = AvgPool(kernel_size=strides, ceil_mode=True, ndim=layer.ndim)
     dense = layer.changed(stride=1)
@@ -245,7 +245,7 @@ def _averaged(layer: Conv | SlidingPool) -> tuple[Layer, ...] | None:
 
 
 def _even_pool(layer: SlidingPool) -> tuple[Layer, ...] | None:
-    """The pool whose kernel is the nearest that the stride divides, of the very same size rule, if there is one."""
+    """The pool with the nearest kernel size that the stride divides and exactly the same size rule, if there is one."""
     axes = range(layer.ndim or 1)
     wanted = layer.rules(layer.ndim)
     for rounds_up in (layer.ceil_mode, not layer.ceil_mode):
@@ -261,7 +261,7 @@ def _even_pool(layer: SlidingPool) -> tuple[Layer, ...] | None:
 
 
 def _windows(layer: SlidingPool, axis: int) -> Iterator[tuple[int, int]]:
-    """(kernel, padding) by the kernel's distance from the layer's."""
+    """(kernel, padding), sorted by the distance of the kernel from the layer's."""
     kernel, stride = layer.at("kernel_size", axis), layer.at("stride", axis)
     near = sorted(range(stride, layer.span(axis) + 2 * stride, stride), key=lambda each: abs(each - kernel))
     for each in near:

@@ -1,7 +1,8 @@
-"""The overlap of layers one behind the other: which frequencies they bring, which they cure, what is left.
+"""The overlap of several layers in sequence: the frequencies that they add, and the frequencies that they remove.
 
-Constants enter. Where branches meet, by Add, Multiply or Concat, their frequencies are united and their counts add, as
-the next convolution reads both; nothing says that random weights of one branch cancel another's.
+The input is constant. If branches meet in an Add, Multiply or Concat, the result has the frequencies of all of them,
+and their counts are added, because the next convolution reads all of them. Branches are assumed not to cancel each
+other's patterns, since random weights do not.
 https://distill.pub/2016/deconv-checkerboard/
 """
 
@@ -20,12 +21,12 @@ Value = TypeVar("Value")
 
 
 class Frequency(NamedTuple):
-    """A frequency that a layer of a stack brings, as its own kernel does not cancel it.
+    """A frequency that a layer of a stack adds, because its own kernel does not cancel it.
 
     Attributes:
-        cycles: per position of the last output (of the input, for gradients), up to 1/2.
-        brought_by: the layer's name.
-        cured_by: the first layer behind it that cancels the frequency, or None: it is left.
+        cycles: cycles per position of the last output (for gradients, of the input), at most 1/2.
+        brought_by: the name of the layer that adds it.
+        cured_by: the first later layer that removes it, or None if it remains.
     """
 
     cycles: Fraction
@@ -34,14 +35,14 @@ class Frequency(NamedTuple):
 
 
 class Move(NamedTuple):
-    """One layer of a stack along one axis: every x adds to the positions s*x + d*j - before, j < k.
+    """One layer of a stack along one axis: every x adds to the positions s*x + d*j - before for j < k.
 
     Attributes:
-        name: the layer's.
-        kernel, stride, dilation, before: k, s, d and what is cut off at the start.
-        constant: n values give s*n + constant.
-        pads, mode: how the values are padded first or, on the way back, where the values in the padding go.
-        back: is this the gradient's way back?
+        name: the name of the layer.
+        kernel, stride, dilation, before: k, s, d and the number of positions cropped at the start.
+        constant: n values become s*n + constant values.
+        pads, mode: how the values are padded first or, for a gradient, where the values in the padding go.
+        back: whether this is a layer in the backward pass of the gradient.
     """
 
     name: str
@@ -55,7 +56,7 @@ class Move(NamedTuple):
     back: bool = False
 
     def spread(self, values: Sequence[int]) -> list[int]:
-        """What values give.
+        """The output for these values.
 
         >>> Move("up", kernel=3, stride=2, constant=1).spread([1, 1, 1])
         [1, 1, 2, 1, 2, 1, 1]
@@ -76,12 +77,12 @@ class Move(NamedTuple):
         for tap in range(self.kernel):
             start = self.dilation * tap - self.before
             first = max(0, -(start // self.stride))
-            for position, value in zip(range(start + self.stride * first, size, self.stride), values[first:]):  # noqa: B905 - the shorter ends it
+            for position, value in zip(range(start + self.stride * first, size, self.stride), values[first:]):  # noqa: B905 - stops at the end of the shorter one
                 found[position] += value
         return found
 
     def repeat(self, pattern: Sequence[int]) -> list[int]:
-        """One period of what an endless repetition of a pattern gives: exact polyphase sums.
+        """One period of the output for an infinitely repeated pattern: exact polyphase sums.
 
         >>> Move("up", kernel=3, stride=2).repeat([1])
         [2, 1]
@@ -96,7 +97,7 @@ class Move(NamedTuple):
 
 
 def sources(size: int, pads: tuple[int, int], mode: str) -> Iterator[int | None]:
-    """The position that each place of a padded axis shows; None for a zero.
+    """For each place of a padded axis, the position whose value it has, or None for a zero.
 
     >>> list(sources(3, (1, 2), "zeros")), list(sources(3, (1, 2), "reflect"))
     ([None, 0, 1, 2, None, None], [1, 0, 1, 2, 1, 0])
@@ -114,19 +115,19 @@ def sources(size: int, pads: tuple[int, int], mode: str) -> Iterator[int | None]
 
 
 class Step(NamedTuple):
-    """A move, and what it reads: the sum of earlier steps by their number, and of sources, the first of which is ~0."""
+    """A move and what it reads: the sum of earlier steps, by their index, and of sources, numbered ~0, ~1, ..."""
 
     move: Move
     reads: tuple[int, ...]
 
 
 class Stack(NamedTuple):
-    """The layers of a stack along one axis, in the order in which values run; the last step's are the answer.
+    """The layers of a stack along one axis, in the order of computation; the last step gives the result.
 
     Attributes:
         steps: the layers.
-        sizes: how many values enter at each source, where an input size was given.
-        sample: such sizes of an input that is large enough to tell the border; not needed with one source.
+        sizes: the number of values that enter at each source, or None if no input size was given.
+        sample: the same for an input that is large enough to measure the border; not needed with one source.
 
     >>> twice = Stack((Step(Move("a", 3, 2), (~0,)), Step(Move("b", 4, 2), (0,))))
     >>> twice.even, [(str(each.cycles), each.brought_by, each.cured_by) for each in twice.frequencies]
@@ -138,7 +139,7 @@ class Stack(NamedTuple):
     sample: tuple[int, ...] | None = None
 
     def _last(self, start: Callable[[int], Value], visit: Callable[[Move, list[Value]], Value]) -> Value:
-        """What `visit` makes of each step and of what it reads, up to the last; a source is `start` of its number."""
+        """The result of the last step: `visit(move, its inputs)` for every step, `start(number)` for every source."""
         found: list[Value] = []
         for step in self.steps:
             found.append(visit(step.move, [start(~at) if at < 0 else found[at] for at in step.reads]))
@@ -146,15 +147,15 @@ class Stack(NamedTuple):
 
     @property
     def phases(self) -> int:
-        """The product of strides; with branches their least common multiple."""
+        """The product of the strides; with branches, the least common multiple of the products."""
         return self._last(lambda _: 1, lambda move, reads: lcm(*reads) * move.stride)
 
     @property
     def frequencies(self) -> tuple[Frequency, ...]:
-        """What the layers bring and do not cancel themselves, up to 1/2, along any path.
+        """The frequencies, at most 1/2, that the layers add and do not cancel themselves, along any path.
 
-        A stride of s makes (f + j)/s of every frequency f, j < s, of the constant 0 too: those it brings. A kernel
-        cancels f exactly when d*k*f is whole and d*f is not.
+        A stride of s turns every frequency f into (f + j)/s for j < s. From the constant, f = 0, it makes those that
+        the layer adds. A kernel cancels f exactly if d*k*f is an integer and d*f is not.
         """
         phases, spectrum = self._last(lambda _: (1, {}), _spread_frequencies)
         return tuple(
@@ -169,18 +170,18 @@ class Stack(NamedTuple):
 
     @property
     def even(self) -> bool:
-        """Is every inner position hit equally often: does a layer cancel every frequency?"""
+        """Whether every inner position is hit equally often: every frequency is removed by some layer."""
         return not self._left
 
     @property
     def period(self) -> int:
-        """S/gcd(S, the frequencies that are left): of a chain, the smallest period of the inner counts."""
+        """S/gcd(S, the frequencies that remain); for a chain, this is the smallest period of the inner counts."""
         phases = self.phases
         return phases // gcd(phases, *(int(each.cycles * phases) for each in self._left))
 
     @property
     def interior(self) -> tuple[int, ...]:
-        """One period: the count of an inner position o is interior[o % period]."""
+        """One period: the count at an inner position o is interior[o % period]."""
 
         def repeat(move: Move, reads: list[list[int]]) -> list[int]:
             period = lcm(*map(len, reads))
@@ -190,7 +191,7 @@ class Stack(NamedTuple):
 
     @property
     def holes(self) -> bool:
-        """Are there inner positions that are never hit?"""
+        """Whether there are inner positions that are never hit."""
         return 0 in self.interior
 
     @property
@@ -199,7 +200,7 @@ class Stack(NamedTuple):
         return None if self.sizes is None else tuple(self.values(self.sizes))
 
     def values(self, sizes: Sequence[int]) -> list[int]:
-        """The count at every position for so many ones at each source."""
+        """The count at every position if this number of ones enters at each source."""
 
         def spread(move: Move, reads: list[list[int]]) -> list[int]:
             size = max(map(len, reads))
@@ -208,12 +209,12 @@ class Stack(NamedTuple):
         return self._last(lambda number: [1] * sizes[number], spread)
 
     def entering(self, source: int, inside: bool) -> int:
-        """How many values enter at a source; one stands for an endless number `inside`."""
+        """The number of values that enter at a source; with `inside`, one value stands for infinitely many."""
         return 1 if inside or self.sizes is None else self.sizes[source]
 
     @property
     def reach(self) -> int:
-        """How far, in positions of the last step, the ends of the sources are felt at most."""
+        """An upper bound, in positions of the last step, on how far the ends of the sources have an effect."""
 
         def grow(move: Move, reads: list[int]) -> int:
             own = move.dilation * move.kernel + abs(move.before) + sum(map(abs, move.pads))
@@ -223,13 +224,15 @@ class Stack(NamedTuple):
 
     @property
     def border(self) -> tuple[int, int]:
-        """How far from each end the counts differ from the inner ones, measured where the ends do not meet.
+        """How far from each end the counts differ from the inner ones, measured on a sufficiently large input.
 
-        Raises ParameterError where branches meet and no input is large enough to tell.
+        Raises ParameterError if branches meet and the network accepts no input that is large enough.
         """
         sources = {at for step in self.steps for at in step.reads if at < 0}
         if len(sources) > 1 and self.sample is None:
-            raise ParameterError("no input that this network takes is large enough to tell its border from its inside")
+            raise ParameterError(
+                "the network accepts no input that is large enough to distinguish the border from the interior"
+            )
         counts, pattern = self.values(self.sample or (2 * -(-self.reach // self.phases) + 2,)), self.interior
         half = len(counts) // 2
         differ = [at for at, count in enumerate(counts) if count != pattern[at % len(pattern)]]
@@ -238,38 +241,38 @@ class Stack(NamedTuple):
 
     @property
     def single_path(self) -> bool:
-        """Does every step read one other?"""
+        """Whether every step reads exactly one other."""
         return all(len(step.reads) == 1 for step in self.steps)
 
     def why(self, noun: str) -> str:
-        """Which layer brings what, what cures it, what is left."""
+        """Which layer adds which frequency, and which layer removes it."""
         if len(self.steps) == 1:
             return Scatter(*self.steps[0].move[1:4]).why(noun)
         if self.phases == 1:
-            return f"stride 1 throughout hits every {noun} equally often"
+            return f"every stride is 1, so every {noun} is hit equally often"
         if not self.frequencies:
             return f"every layer hits its {noun}s equally often"
         told: dict[tuple[str, str | None], list[str]] = {}
         for each in self.frequencies:
             told.setdefault((each.brought_by, each.cured_by), []).append(str(each.cycles))
         return ", ".join(
-            f"layer {brings} brings {_some(cycles)}, "
-            + ("which stays" if cure is None else f"which layer {cure} cures")
+            f"layer {brings} adds {_some(cycles)}, "
+            + ("which no later layer removes" if cure is None else f"which layer {cure} removes")
             for (brings, cure), cycles in told.items()
         )
 
 
 def _some(cycles: list[str]) -> str:
-    unit = "cycles a position"
+    unit = "cycles per position"
     if len(cycles) <= 4:
         return f"{' and '.join(filter(None, [', '.join(cycles[:-1]), cycles[-1]]))} {unit}"
     return f"{len(cycles)} frequencies from {cycles[0]} to {cycles[-1]} {unit}"
 
 
 def grid_of(stacks: Sequence[Stack], inside: bool) -> Grid:
-    """The count of every position of several axes at once; `inside` one period of the inner ones, as long as `phases`.
+    """The count at every position of several axes at once; with `inside`, one period (`phases`) of the inner counts.
 
-    Along a single path the counts of the axes multiply; where paths meet, the products add.
+    Along a single path, the counts of the axes multiply; where paths meet, the products are added.
 
     >>> import convarith as ca
     >>> from convarith.checkerboards.from_network import stacks_of
@@ -292,11 +295,11 @@ def grid_of(stacks: Sequence[Stack], inside: bool) -> Grid:
 
 
 Spectrum = dict[int, dict[str, str | None]]
-"""Frequencies as multiples of 1/phases: who brought them, who cured them."""
+"""Frequencies as multiples of 1/phases, each with the layers that added it and the layer that removed each, or None."""
 
 
 def _spread_frequencies(move: Move, reads: list[tuple[int, Spectrum]]) -> tuple[int, Spectrum]:
-    """(phases, frequencies) behind a move; one that any path leaves is left."""
+    """(phases, frequencies) after a move; a frequency that remains along any path counts as remaining."""
     period = lcm(*(phases for phases, _ in reads))
     phases = period * move.stride
     joined: Spectrum = {0: {}}

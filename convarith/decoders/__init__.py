@@ -1,6 +1,6 @@
 """The decoder that mirrors an encoder.
 
-Imports layers, networks, checkerboards and sizes. Read in this order: `encoder_stages` (an encoder cut into steps),
-`inverses` (the way back through one step), `plan` (the steps as data), `decoder` (networks, shapes and a report),
-`mirror` (the function that users call), `generated_code` (PyTorch code), `trial_run` (that code run once).
+Imports layers, networks, checkerboards and sizes. Read in this order: `encoder_stages` (dividing an encoder into
+stages), `inverses` (the layers that undo one stage), `plan` (the steps of a decoder as data), `decoder` (its networks,
+shapes and report), `mirror` (the public function), `generated_code` (PyTorch code), `trial_run` (running that code).
 """

@@ -1,4 +1,4 @@
-"""A decoder: its networks, its shapes, which sizes it serves, and its report."""
+"""A decoder: its networks, its shapes, the sizes that it restores, and its report."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Decoder:
-    """What `mirror` returns.
+    """A decoder, as returned by `mirror`.
 
     Attributes:
-        encoder: the network it mirrors.
-        input_shape: the shape it was designed for, without a batch.
-        steps: the way back, the deepest stage first.
+        encoder: the network that it mirrors.
+        input_shape: the shape that it was designed for, without a batch.
+        steps: its steps, the one for the deepest stage first.
+        upsample, even, skips: the options that it was designed with.
+        follows: whether it follows the sizes of the encoder.
     """
 
     encoder: Network
@@ -43,19 +45,19 @@ class Decoder:
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
-        """The encoder's output, without a batch."""
+        """The shape of the encoder's output, without a batch."""
         return self.steps[0].stage.after
 
     @property
     def stands_alone(self) -> bool:
-        """Does it read the latent only: no sizes, no indices, no maps of the encoder?"""
+        """Whether it reads nothing but the latent: no sizes, indices or feature maps of the encoder."""
         return not any(
             step.skip is not None or step.way.fit == "unpool" or (self.follows and step.way.fit) for step in self.steps
         )
 
     @cached_property
     def network(self) -> Network:
-        """The decoder's layers; with the encoder's before them where they read more than the latent.
+        """The layers of the decoder; if they read more than the latent, after the layers of the encoder.
 
         >>> import convarith as ca
         >>> print(ca.mirror(ca.parse_network("MaxPool2d(2)"), (8, 7, 7), upsample="resize").network)
@@ -68,7 +70,7 @@ class Decoder:
 
     @cached_property
     def autoencoder(self) -> Network:
-        """Encoder and decoder as one network; a MatchSize stands where the decoder follows the encoder's sizes."""
+        """Encoder and decoder as one network, with a MatchSize wherever the decoder follows a size of the encoder."""
 
         def named(name: str) -> str:
             return name if name == INPUT else f"encoder.{name}"
@@ -77,7 +79,7 @@ class Decoder:
         return Network((*nodes, *(node for _, node in self._nodes(named(self.steps[0].stage.exit), named))))
 
     def _nodes(self, before: str, named: Callable[[str], str]) -> Iterator[tuple[int, Node]]:
-        """(step, node) of the decoder in the whole network."""
+        """(index of the step, node) for every node of the decoder in the whole network."""
         number = 0
         for position, step in enumerate(self.steps):
             entry = named(step.stage.entry)
@@ -101,7 +103,7 @@ class Decoder:
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of every node of `network` at the input shape, without a batch."""
+        """The output shape of every node of `network` for the input shape, without a batch."""
         start = self.latent_shape if self.stands_alone else self.input_shape
         shapes = self.network.shapes((1, *start), batched=True)
         return {name: shape[1:] for name, shape in shapes.items()}
@@ -117,37 +119,37 @@ class Decoder:
 
     @cached_property
     def came_back(self) -> tuple[tuple[int, ...] | None, ...]:
-        """The shape at the end of each step; None for a step without layers, which ends where it began."""
+        """The shape at the end of each step; None for a step without layers, which changes nothing."""
         ends = {id(step): name for name, step in self.mirrors.items()}
         try:
             shapes = self.shapes
         except ConvarithError as error:
-            raise ShapeError(f"this encoder has no mirror at {times(self.input_shape)}: {error}") from None
+            raise ShapeError(f"this encoder cannot be mirrored at {times(self.input_shape)}: {error}") from None
         return tuple(shapes[ends[id(step)]] if id(step) in ends else None for step in self.steps)
 
     @property
     def exact(self) -> bool:
-        """Does every intermediate shape come back?"""
+        """Whether every intermediate shape is restored."""
         return all(shape in (None, step.shape) for shape, step in zip(self.came_back, self.steps, strict=True))
 
     def check(self) -> None:
-        """Raise ShapeError where a step does not lead to the shape it mirrors, or sizes cannot follow the encoder's."""
+        """Raise ShapeError if a step does not restore its shape, or if the encoder's sizes cannot be followed."""
         for step, shape in zip(self.steps, self.came_back, strict=True):
             if shape not in (None, step.shape):
                 raise ShapeError(
-                    f"{step.stage.name}: {step.stage.text} has no mirror: {times(shape or ())} came back for "
-                    f"{times(step.shape)}"
+                    f"{step.stage.name}: {step.stage.text} cannot be mirrored: the decoder gives {times(shape or ())} "
+                    f"instead of {times(step.shape)}"
                 )
         if self.follows:
             for letter, sizes, legal in self._served():
                 if sizes != legal:
                     raise ShapeError(
-                        f"sizes cannot follow this encoder: of {letter} only {sizes.words(letter)} would come back; "
-                        "leave any_size and skips out"
+                        f"a decoder cannot follow the sizes of this encoder: only {sizes.words(letter)} would be "
+                        "restored; leave any_size and skips out"
                     )
 
     def _served(self) -> Iterator[tuple[str, SizeSet, SizeSet]]:
-        """(letter, sizes that come back, sizes that the encoder takes) of every spatial axis."""
+        """(letter, sizes that are restored, sizes that the encoder accepts) of every spatial axis."""
         spatial = self.input_shape[1:]
         names = AXIS_NAMES.get(len(spatial), tuple(f"axis {axis}" for axis in range(len(spatial))))
         for axis, (name, size) in enumerate(zip(names, spatial, strict=True)):
@@ -155,7 +157,7 @@ class Decoder:
             yield (name, *(self._served_along(axis) or (only, only)))
 
     def _served_along(self, axis: int) -> tuple[SizeSet, SizeSet] | None:
-        """As `_served` for one axis; None where nothing is known beyond the size of the design."""
+        """Like `_served`, for one axis; None if nothing is known except for the size that it was designed for."""
         if not self.encoder.ndim:
             return None
         try:
@@ -166,7 +168,7 @@ class Decoder:
             return None
 
     def _with_channels(self, network: Network) -> Network:
-        """A network behind a layer that says how many channels come in: a pool does not, a Flatten asks."""
+        """The network after a layer that fixes the input channels, which a Flatten needs and a pool does not know."""
         channels = self.input_shape[0]
         first = Conv(kernel_size=1, in_channels=channels, out_channels=channels, ndim=self.encoder.ndim)
         nodes = (
@@ -177,7 +179,7 @@ class Decoder:
 
     @cached_property
     def report(self) -> Report:
-        """What it serves, what would checkerboard, what it costs."""
+        """The sizes that it restores, its checkerboards, and its cost."""
         checkerboards = []
         for node in self._decoder_nodes():
             axes = uneven_axes(node.layer)
@@ -204,26 +206,29 @@ class Decoder:
             if step.way.remark:
                 yield step.way.remark
             if len(step.stage.nodes) > 1:
-                yield f"{step.stage.name}: a block of branches, mirrored as one layer"
+                yield f"{step.stage.name}: a block of branches, mirrored as a single layer"
             layer = step.stage.layer
             if (
                 isinstance(layer, WindowLayer)
                 and len(step.stage.nodes) == 1
                 and any(layer.at("stride", axis) > layer.span(axis) for axis in range(len(step.shape) - 1))
             ):
-                yield f"{step.stage.name}: its stride is larger than its kernel: positions it never reads come back"
+                yield (
+                    f"{step.stage.name}: the stride is larger than the kernel; "
+                    "the decoder also restores the positions that are never read"
+                )
 
     def code(self, autoencoder: bool = False) -> str:
-        """The decoder as Python code that needs torch alone: a class Decoder, the shapes in comments.
+        """The decoder as Python code that needs only torch: a class Decoder, with the shapes in comments.
 
-        With `autoencoder` also the classes Encoder and Autoencoder; they come by themselves where the decoder reads
-        the encoder's indices or maps.
+        With `autoencoder`, also the classes Encoder and Autoencoder. They are always included if the decoder reads
+        indices or feature maps of the encoder.
 
-        Raises ParameterError where the encoder has an operation that cannot be written down.
+        Raises ParameterError if the encoder is needed and has an operation that cannot be written as code.
 
         >>> import convarith as ca
         >>> print(ca.mirror(ca.parse_network("Conv1d(1, 8, 4, stride=4)"), (1, 400)).code())
-        \"\"\"The decoder that mirrors an encoder of 1 x 400: every intermediate shape comes back.\"\"\"
+        \"\"\"Decoder for an encoder with input shape 1 x 400. It restores every intermediate shape.\"\"\"
         <BLANKLINE>
         from torch import nn
         <BLANKLINE>
@@ -242,7 +247,7 @@ class Decoder:
         return module_code(self, autoencoder)
 
     def verify(self) -> Trial:
-        """Run the generated code in torch once: shapes, one backward pass, the loss."""
+        """Run the generated code once in torch: shapes, a backward pass, the loss."""
         from convarith.decoders.trial_run import run_once
 
         return run_once(self)

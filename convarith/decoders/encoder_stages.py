@@ -1,4 +1,4 @@
-"""An encoder cut into stages: single layers, and blocks of branches between the nodes all paths run through."""
+"""Dividing an encoder into stages: single layers, and blocks of branches between nodes that all paths go through."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from convarith.sizes.rules import FloorRule
 
 
 class Stage(NamedTuple):
-    """One step of an encoder, from one node that all paths run through to the next.
+    """One stage of an encoder, from one node that all paths go through to the next.
 
     Attributes:
         entry: the node whose output it reads.
-        nodes: its layer, or the layers of its branches.
-        layer: that layer, or one convolution with the size and channels of the block; None where no layer has them.
+        nodes: its single node, or the nodes of a block of branches.
+        layer: its layer, or one convolution with the sizes and channels of the block; None if there is none.
         before, after: its input and output shape, without the batch.
-        run: the layers behind it that keep the shape, up to the next stage: norms, activations, dropout.
+        run: the layers after it that keep the shape, up to the next stage: norms, activations, dropout.
     """
 
     entry: str
@@ -35,27 +35,27 @@ class Stage(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The node at its end; of a block the first and the last."""
+        """The name of its node; for a block, the names of the first and the last node."""
         first, last = self.nodes[0].name, self.nodes[-1].name
         return last if len(self.nodes) == 1 else f"{first} .. {last}"
 
     @property
     def exit(self) -> str:
-        """The node whose output it gives."""
+        """The node whose output is the output of the stage."""
         return self.nodes[-1].name
 
     @property
     def text(self) -> str:
-        """What it is, for people."""
+        """A description for people."""
         if len(self.nodes) == 1:
             return str(self.nodes[0].layer)
         return f"block of {len(self.nodes)} layers"
 
 
 def stages_of(network: Network, input_shape: tuple[int, ...]) -> list[Stage]:
-    """The stages that change the shape; blocks that keep it belong to none.
+    """The stages of a network: its layers with weights or a change of shape, and its blocks that change the shape.
 
-    Raises ShapeError where the network refuses the input shape.
+    Raises ShapeError if the network does not accept the input shape.
 
     >>> import convarith as ca
     >>> net = ca.parse_network("Conv2d(1, 8, 3, stride=2, padding=1); ReLU(); Flatten()")
@@ -93,7 +93,7 @@ def used(nodes: Sequence[Node]) -> list[Node]:
 
 
 def _groups(nodes: Sequence[Node]) -> Iterator[tuple[str, tuple[Node, ...]]]:
-    """(entry, nodes) between the nodes behind which nothing older is read."""
+    """(entry, nodes) of each group between two nodes that all paths go through."""
     last_reader = {name: number for number, node in enumerate(nodes) for name in node.inputs}
     entry, group, until = INPUT, list[Node](), last_reader.get(INPUT, 0)
     for number, node in enumerate(nodes):
@@ -105,7 +105,7 @@ def _groups(nodes: Sequence[Node]) -> Iterator[tuple[str, tuple[Node, ...]]]:
 
 
 def settled(layer: Layer, before: tuple[int, ...]) -> Layer:
-    """The layer with the dimension and the channels that its input fixes."""
+    """The layer with the dimension and the channels that follow from its input shape."""
     changes: dict[str, object] = {}
     if layer.dimensions and layer.ndim is None and len(before) > 1:
         changes["ndim"] = len(before) - 1
@@ -117,7 +117,7 @@ def settled(layer: Layer, before: tuple[int, ...]) -> Layer:
 
 
 def _run_of(nodes: Sequence[Node]) -> tuple[Elementwise, ...]:
-    """A block's first norm and its last activation."""
+    """The first norm and the last activation of a block."""
     kept = [node.layer for node in nodes if isinstance(node.layer, Elementwise)]
     norms = [layer for layer in kept if "Norm" in layer.word]
     others = [layer for layer in kept if "Norm" not in layer.word and "Dropout" not in layer.word]
@@ -126,9 +126,9 @@ def _run_of(nodes: Sequence[Node]) -> tuple[Elementwise, ...]:
 
 
 def _as_one(entry: str, nodes: Sequence[Node], before: tuple[int, ...], after: tuple[int, ...]) -> Layer | None:
-    """The convolution with a block's size function and channels; None where there is none.
+    """The convolution with the sizes and channels of a block; None if there is none.
 
-    A stack of convolutions and pools has o = floor((i + A)/J) + 1: so has one with stride J and padding A + k.
+    A chain of convolutions and pools has o = floor((i + A)/J) + 1, like a convolution with stride J and padding A + k.
     """
     ndim = len(before) - 1
     if len(after) != len(before) or not 1 <= ndim <= 3:
@@ -163,7 +163,7 @@ def _as_one(entry: str, nodes: Sequence[Node], before: tuple[int, ...], after: t
 
 
 def _kernel(nodes: Sequence[Node], axis: int, ndim: int) -> int:
-    """The kernel of a block's strided layers along one axis, or of all where none is strided: the largest."""
+    """The largest kernel of the strided layers of a block along one axis; of all layers if none is strided."""
     windows = [
         (spread(layer.stride or 1, ndim)[axis] > 1, spread(layer.kernel_size, ndim)[axis])
         for layer in (node.layer for node in nodes)

@@ -1,4 +1,4 @@
-"""A decoder written as Python code that needs torch alone: classes Decoder and, where it is asked for, Autoencoder."""
+"""A decoder as Python code that needs only torch: a class Decoder and, on request, Encoder and Autoencoder."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ LETTERS = {1: ("length",), 2: ("h", "w"), 3: ("d", "h", "w")}
 
 CROP = '''
 def crop(x: Tensor, *size: int) -> Tensor:
-    """The first positions along each spatial axis, as many as `size` says."""
+    """Crop the end of every spatial axis to the given size."""
     for axis, length in enumerate(size, start=2):
         x = x.narrow(axis, 0, length)
     return x
 '''
 UNPOOL = '''
 def unpool(x: Tensor, indices: Tensor, size: Sequence[int]) -> Tensor:
-    """Every value where its window had the largest; where windows overlap, values add up."""
+    """Put each value where the maximum of its window was; where windows overlap, values are added."""
     flat = x.new_zeros(*x.shape[:2], prod(size))
     return flat.scatter_add(2, indices.flatten(2), x.flatten(2)).view(*x.shape[:2], *size)
 '''
 ICNR = '''
 def icnr_(layers: nn.Sequential) -> None:
-    """Start the sub-pixels of each pixel alike (arXiv 1707.02937): no checkerboard before training has begun."""
+    """Initialise all sub-pixels of a pixel equally (arXiv 1707.02937): no checkerboard at the start of training."""
     children = list(layers)
     for conv, shuffle in zip(children, children[1:]):
         if isinstance(conv, nn.Conv2d) and isinstance(shuffle, nn.PixelShuffle):
@@ -54,23 +54,23 @@ HELPERS = {
     "unpool": (UNPOOL, {"Tensor", "Sequence", "prod"}),
     "icnr_": (ICNR, {"torch"}),
 }
-"""Functions of generated code: their source, and what it imports."""
+"""Functions in generated code: their source, and the names that it imports."""
 
 
 @dataclass
 class Needs:
-    """What generated code must define or import beside its classes.
+    """What generated code must define or import in addition to its classes.
 
     Attributes:
         helpers: functions and modules by name, with their source.
-        imports: the names 'Sequence', 'prod', 'torch', 'F' and 'Tensor', those that are used.
+        imports: those of the names 'Sequence', 'prod', 'torch', 'F' and 'Tensor' that are used.
     """
 
     helpers: dict[str, str] = field(default_factory=dict)
     imports: set[str] = field(default_factory=set)
 
     def helper(self, name: str) -> None:
-        """Add one of the functions above, with what it imports itself."""
+        """Add one of the functions above, with its imports."""
         self.helpers[name], imports = HELPERS[name]
         self.imports |= imports
 
@@ -93,7 +93,7 @@ class Needs:
 
 @dataclass
 class Body:
-    """A module in the making: blocks of layers, and the statements of its forward."""
+    """A module under construction: blocks of layers, and the statements of its forward method."""
 
     needs: Needs
     blocks: list[list[str]] = field(default_factory=list)
@@ -102,7 +102,7 @@ class Body:
     is_open: bool = False
 
     def add(self, lines: list[str], source: str = "x", target: str = "x", shuffles: bool = False) -> None:
-        """Append layers, to the block before them where they read it and nothing else does."""
+        """Append layers: to the previous block if they alone read it, otherwise as a new block."""
         if not (self.is_open and source == "x"):
             self.statements.append(f"{target} = self.block{len(self.blocks)}({source})")
             self.blocks.append([])
@@ -114,19 +114,19 @@ class Body:
         self.is_open = target == "x"
 
     def say(self, statement: str, *imports: str) -> None:
-        """Append a statement of its own, with the names it needs imported."""
+        """Append a single statement, with the names that it needs imported."""
         self.statements.append(statement)
         self.needs.imports.update(imports)
         self.is_open = False
 
     @property
     def plain(self) -> bool:
-        """Is it one block and nothing more?"""
+        """Whether it is a single block and nothing else."""
         return self.statements == ["x = self.block0(x)"]
 
 
 def module_code(decoder: Decoder, autoencoder: bool) -> str:
-    """The code of a decoder, see `Decoder.code`."""
+    """The code of a decoder; see `Decoder.code`."""
     shape = _times(decoder.input_shape)
     needs = Needs()
     inside = _decoder_body(decoder, needs)
@@ -149,14 +149,15 @@ def module_code(decoder: Decoder, autoencoder: bool) -> str:
     functions = [needs.helpers[name] for name in HELPERS if name in needs.helpers]
     modules = [source for name, source in needs.helpers.items() if name not in HELPERS]
     text = "\n\n\n".join(piece.strip() for piece in (*functions, *modules, *classes))
-    title = "The autoencoder whose decoder mirrors its" if whole else "The decoder that mirrors an"
-    return f'"""{title} encoder of {shape}: every intermediate shape comes back."""\n\n{needs.text}\n\n{text}\n'
+    what, which = ("Autoencoder", "The decoder") if whole else ("Decoder for an encoder", "It")
+    title = f"{what} with input shape {shape}. {which} restores every intermediate shape."
+    return f'"""{title}"""\n\n{needs.text}\n\n{text}\n'
 
 
 def _more(decoder: Decoder) -> str:
     if decoder.stands_alone:
         return ""
-    return "; `size` is the encoder's input size, which comes back"
+    return "; `size` is the input size of the encoder, which is restored"
 
 
 def _times(shape: Iterable[int]) -> str:
@@ -172,7 +173,7 @@ def _letters(decoder: Decoder) -> str:
 
 
 def _lines(layer: Layer, shape: tuple[int, ...], needs: Needs) -> list[str]:
-    """The calls that build a layer, the shape it gives as a comment behind the last."""
+    """The calls that build a layer, with its output shape as a comment after the last."""
     *first, last = _calls(layer, needs)
     return [*(f"{call}," for call in first), f"{last},  # {_times(shape)}"]
 
@@ -183,7 +184,7 @@ def _calls(layer: Layer, needs: Needs) -> list[str]:
         return list(layer.torch_calls())
     except ParameterError as error:
         raise ParameterError(
-            f"the encoder's code cannot be written, as {error}: leave out autoencoder, skips and upsample='unpool'"
+            f"the encoder cannot be written as code: {error}; leave out autoencoder, skips and upsample='unpool'"
         ) from None
 
 
@@ -212,7 +213,7 @@ def _atom(text: str) -> str:
 
 
 def _sizes(decoder: Decoder, step: Step) -> list[str]:
-    """The sizes at a stage's input as expressions of the encoder's input size."""
+    """The sizes at the input of a stage, as expressions of the encoder's input size."""
     names = LETTERS[len(decoder.input_shape) - 1]
     shape = decoder.encoder.sizes.shapes[step.stage.entry]
     found = []
@@ -223,7 +224,8 @@ def _sizes(decoder: Decoder, step: Step) -> list[str]:
             found.append(str(size))
         else:
             raise ParameterError(
-                f"the size at {step.stage.entry} is known for one input only: leave any_size, skips and unpool out"
+                f"the size at {step.stage.entry} is known for only one input size: leave out any_size, skips and "
+                "upsample='unpool'"
             )
     return found
 
@@ -348,7 +350,7 @@ def _layer(node: Node, shape: tuple[int, ...]) -> Layer:
 
 
 def _modules_in(expression: str) -> list[str]:
-    """What an expression needs imported."""
+    """The names that an expression needs imported."""
     return ["torch"] if expression.startswith("torch.") else []
 
 
@@ -358,7 +360,7 @@ def _modules_in(expression: str) -> list[str]:
 def _class(
     name: str, what: str, body: Body, arguments: list[str], first: str, returns: str = "Tensor", last: str = "x"
 ) -> str:
-    """The text of a class: an nn.Sequential where it is one block, else blocks and a forward."""
+    """The text of a class: an nn.Sequential if it is a single block, otherwise blocks and a forward method."""
     base = "nn.Sequential" if body.plain and last == "x" else "nn.Module"
     if base == "nn.Module":
         body.needs.imports.add("Tensor")
@@ -386,7 +388,7 @@ def _class(
 
 
 def _without_copy(statements: list[str]) -> list[str]:
-    """`x = latent` joined with the statement that reads it first."""
+    """The statements with `x = latent` merged into the statement that first reads it."""
     if "x = latent" in statements:
         at = statements.index("x = latent")
         following = statements[at + 1]

@@ -1,7 +1,7 @@
-"""The way back through one step of an encoder: which layers lead its output to its input, by strategy.
+"""The way back through one stage of an encoder: the layers from its output shape to its input shape, by strategy.
 
-Most layers say themselves what leads back (`way_back` in their classes). Here stand the strategies for the layers whose
-window slides, and what leads back where only the two shapes are known.
+Most layers have their own way back (`way_back` in their classes). This module has the strategies for layers with a
+sliding window, and the way back if only the two shapes are known.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from convarith.sizes.normalise import times
 from convarith.sizes.rules import hits_evenly
 
 STRATEGIES = ("transposed", "resize", "pixel-shuffle", "unpool")
-"""How sizes grow: transposed convolutions; interpolation and a convolution; sub-pixels; the indices of max pools."""
+"""How to upsample: transposed convolutions, a resize and a convolution, sub-pixels, or the indices of max pools."""
 
 
 def way_back(stage: Stage, upsample: str, even: bool) -> Way:
     """The way back through a stage.
 
-    Raises NoWayBackError for a stage that has none, with the change that would give it one.
+    Raises NoWayBackError, with the change that would help, if there is none.
     """
     passage = Passage(stage.name, stage.text, stage.before, stage.after, upsample, even)
     layer = stage.layer
@@ -46,7 +46,7 @@ def way_back(stage: Stage, upsample: str, even: bool) -> Way:
 
 
 def _window(passage: Passage, layer: WindowLayer) -> Way:
-    """A convolution or a pool whose window slides."""
+    """The way back through a convolution or a pool with a sliding window."""
     upsample, after = passage.upsample, passage.after[1:]
     if upsample == "unpool" and layer.keeps_indices:
         return Way((), "unpool")
@@ -69,15 +69,15 @@ def _window(passage: Passage, layer: WindowLayer) -> Way:
     remark = ""
     if sub_pixels and not one_factor:
         remark = (
-            f"{passage.name}: PixelShuffle takes 2-D maps and one factor; "
-            "an even transposed convolution computes the same"
+            f"{passage.name}: PixelShuffle needs 2-D inputs and equal strides; "
+            "an equivalent even transposed convolution is used instead"
         )
     layers = make(sizes)
     return Way(layers, "crop" if strided else "", layers if largest == sizes else make(largest), remark=remark)
 
 
 def _with_channels(layers: tuple[Layer, ...], passage: Passage) -> tuple[Layer, ...]:
-    """A pool names no channels; the transposed convolution in its place keeps them."""
+    """Set the channels of a transposed convolution that undoes a pool: a pool keeps them, but does not name them."""
     conv, *crop = layers
     assert isinstance(conv, ConvTranspose)
     changes = {"ndim": passage.ndim}
@@ -87,7 +87,7 @@ def _with_channels(layers: tuple[Layer, ...], passage: Passage) -> tuple[Layer, 
 
 
 def _repeated(layer: SlidingPool, target: tuple[int, ...], given: tuple[int, ...]) -> tuple[Layer, ...]:
-    """Nearest neighbours at the pool's stride; its border is repeated or cut, so that positions stay in place."""
+    """A nearest-neighbour resize by the stride of a pool; its border is padded or cropped so that positions match."""
     sides = []
     for axis, (size, count) in enumerate(zip(target, given, strict=True)):
         stride = layer.at("stride", axis)
@@ -105,7 +105,7 @@ def _padded(sides: list[tuple[int, int]], mode: str) -> tuple[Layer, ...]:
 
 
 def _scatters(passage: Passage, layer: WindowLayer, target: tuple[int, ...]) -> list[Scatter]:
-    """The transposed convolution that leads this output back to the target size."""
+    """For each axis, the transposed convolution from this output to the target size."""
     scatters = []
     for axis, (size, count) in enumerate(zip(target, passage.after[1:], strict=True)):
         kernel, stride, dilation = (layer.at(name, axis) for name in ("kernel_size", "stride", "dilation"))
@@ -116,31 +116,31 @@ def _scatters(passage: Passage, layer: WindowLayer, target: tuple[int, ...]) -> 
 
 
 def _resized(passage: Passage, layer: WindowLayer, target: tuple[int, ...]) -> tuple[Layer, ...]:
-    """Nearest neighbours, then a convolution."""
+    """A nearest-neighbour resize, then a convolution."""
     channels = {"in_channels": passage.after[0], "out_channels": passage.before[0]}
     resized = resize(_scatters(passage, layer, target), len(target), **_grouping(layer), **channels)
-    assert resized is not None  # as the dimension is known
+    assert resized is not None  # because the dimension is known
     return resized
 
 
 def _shuffled(passage: Passage, layer: WindowLayer, target: tuple[int, ...]) -> tuple[Layer, ...]:
-    """A convolution to sub-pixels, shuffled."""
+    """A convolution to sub-pixels, then a pixel shuffle."""
     channels = {"in_channels": passage.after[0], "out_channels": passage.before[0] * layer.at("stride", 0) ** 2}
     return shuffle(_scatters(passage, layer, target), **_grouping(layer), **channels)
 
 
 def _grouping(layer: WindowLayer) -> dict[str, int | bool]:
-    """Groups and bias of a convolution; a pool has neither."""
+    """Groups and bias of a convolution; for a pool, the defaults."""
     return {"groups": getattr(layer, "groups", 1), "bias": getattr(layer, "bias", True)}
 
 
 def _between(passage: Passage) -> Way:
-    """Any step of which only the shapes are known: to the size, then a convolution to the channels."""
+    """The way back if only the shapes are known: resize, then a convolution to the channels."""
     before, after = passage.before, passage.after
     if len(before) != len(after) or len(before) > 4:
         raise NoWayBackError(
-            f"{passage.text} takes {times(before)} to {times(after)}, which has no mirror: "
-            "end the encoder before it, or keep its axes"
+            f"{passage.text} turns {times(before)} into {times(after)}, which cannot be mirrored: "
+            "end the encoder before it, or keep the number of axes"
         )
     if len(before) == 1:
         return Way.exact(Linear(in_features=after[0], out_features=before[0]))
@@ -169,9 +169,9 @@ def uneven_axes(layer: Layer) -> list[int]:
 
 
 def plain_unpool(stage: Stage) -> MaxUnpool | None:
-    """torch's MaxUnpool for a max pool, where it can lead every input of this output back; None where it cannot.
+    """PyTorch's MaxUnpool for a max pool, if it works for every input size that gives this output; otherwise None.
 
-    It cannot where windows overlap or are dilated, or where it does not reach the input size.
+    It does not work if windows overlap or are dilated, or if it cannot reach the input size.
     """
     pool = stage.layer
     if not isinstance(pool, MaxPool):

@@ -1,4 +1,4 @@
-"""The mirrored decoder: from an encoder to layers that lead every intermediate shape back."""
+"""Designing the decoder that mirrors an encoder and restores every intermediate shape."""
 
 from __future__ import annotations
 
@@ -29,24 +29,26 @@ def mirror(
     skips: bool = False,
     final: str | None = None,
 ) -> Decoder:
-    """The decoder of an encoder: every intermediate shape comes back.
+    """Design the decoder that mirrors an encoder and restores every intermediate shape.
 
-    The encoder's layers are led back one by one, its blocks of branches (a residual block, say) as one layer each,
-    where they change the shape. Behind every layer with weights stand the norm, activation and dropout of the
-    encoder's layer with that output.
+    The layers of the encoder are undone one by one, from the last to the first. A block of branches (such as a residual
+    block) that changes the shape is undone as a single layer. Every layer with weights is followed by the norm,
+    activation and dropout that the encoder has at the corresponding place.
 
     Args:
         network: the encoder.
         input_shape: (C, *spatial), without a batch.
-        upsample: 'transposed' convolutions with the encoder's own parameters; 'resize', interpolation and a
-            convolution; 'pixel-shuffle', sub-pixels; 'unpool', the indices of the encoder's max pools.
-        even: transposed convolutions take the nearest kernel that leaves no checkerboard.
-        any_size: the decoder follows the encoder's sizes, so that every legal input comes back.
-        skips: a U-Net: where the encoder halves its maps, they are joined to the decoder's. Sizes follow, too.
-        final: the activation at the end, by torch's name ('Sigmoid').
+        upsample: 'transposed' for transposed convolutions with the parameters of the encoder, 'resize' for
+            interpolation and a convolution, 'pixel-shuffle' for sub-pixels, 'unpool' for the indices of the encoder's
+            max pools.
+        even: use the nearest kernel sizes that leave no checkerboard.
+        any_size: follow the encoder's sizes, so that every accepted input size is restored.
+        skips: build a U-Net: where the encoder halves its feature maps, they are concatenated to those of the decoder.
+            Implies any_size.
+        final: the activation at the end, by PyTorch's name ('Sigmoid').
 
-    Raises ParameterError for an unknown word, ShapeError for an input that the encoder refuses and for a layer that
-    has no mirror, with the change that would give it one.
+    Raises ParameterError for an unknown word, and ShapeError if the encoder does not accept the input shape or a layer
+    cannot be mirrored; the message says which change would help.
 
     >>> import convarith as ca
     >>> net = ca.parse_network("Conv2d(1, 16, 3, stride=2, padding=1); ReLU(); Conv2d(16, 32, 3, stride=2, padding=1)")
@@ -68,8 +70,8 @@ def mirror(
         raise ShapeError("the input shape is empty: give it channels first, without a batch, such as 1x28x28")
     if encoder.ndim and len(shape) != encoder.ndim + 1:
         raise ShapeError(
-            f"the input shape {times(shape)} has {len(shape)} sizes, the encoder takes {encoder.ndim + 1}: "
-            "channels first, without a batch"
+            f"the input shape {times(shape)} has {len(shape)} size{'s' if len(shape) != 1 else ''}, "
+            f"the encoder takes {encoder.ndim + 1}: channels first, without a batch"
         )
     stages = stages_of(encoder, shape)
     if not stages:
@@ -90,7 +92,7 @@ def _final(word: str | None) -> tuple[Layer, ...]:
 
 
 def _steps(stages: list[Stage], upsample: str, even: bool, skips: bool, last: tuple[Layer, ...]) -> Iterator[Step]:
-    """The stages led back, the deepest first."""
+    """The steps that undo the stages, the deepest first."""
     waiting: tuple[Elementwise, ...] = ()
     for number in range(len(stages) - 1, -1, -1):
         stage = stages[number]
@@ -99,7 +101,9 @@ def _steps(stages: list[Stage], upsample: str, even: bool, skips: bool, last: tu
         except NoWayBackError as error:
             raise ShapeError(f"{stage.name}: {error}") from None
         except ConvarithError as error:
-            raise ShapeError(f"{stage.name}: {stage.text} has no mirror at {times(stage.before)}: {error}") from None
+            raise ShapeError(
+                f"{stage.name}: {stage.text} cannot be mirrored at {times(stage.before)}: {error}"
+            ) from None
         if any(isinstance(layer, (ConvolutionLayer, Linear)) for layer in way.layers):
             waiting = _run_before(stages, number)
         run: tuple[Layer, ...] = ()
@@ -116,7 +120,7 @@ def _steps(stages: list[Stage], upsample: str, even: bool, skips: bool, last: tu
 
 
 def _shrinks(stage: Stage) -> bool:
-    """Does a stage halve the map, or more, along some axis?"""
+    """Whether a stage at least halves the feature map along some axis."""
     return len(stage.before) == len(stage.after) and any(
         size >= 2 * after - 1 and size > after + 1
         for size, after in zip(stage.before[1:], stage.after[1:], strict=True)
@@ -124,7 +128,7 @@ def _shrinks(stage: Stage) -> bool:
 
 
 def _run_before(stages: list[Stage], number: int) -> tuple[Elementwise, ...]:
-    """What followed the last layer with weights before this stage, up to it."""
+    """The layers without weights between the last layer with weights before this stage and the stage itself."""
     run: tuple[Elementwise, ...] = ()
     for stage in reversed(stages[:number]):
         run = (*stage.run, *run)
@@ -137,7 +141,7 @@ def _run_before(stages: list[Stage], number: int) -> tuple[Elementwise, ...]:
 
 
 def _fitted(run: tuple[Elementwise, ...], shape: tuple[int, ...]) -> Iterator[Layer]:
-    """Norms, activations and dropout with the channels of another shape; what cannot stand there is left out."""
+    """Norms, activations and dropout adapted to another shape; those that are not valid for it are left out."""
     channels, ndim = shape[0], len(shape) - 1
     for layer in run:
         word, given = layer.word, dict(layer.values)

@@ -1,4 +1,4 @@
-"""The plan of a decoder, as data: the steps of the way back, and what a report says of it."""
+"""The plan of a decoder as data: its steps, and its report."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from convarith.sizes.sets import SizeSet
 
 
 class Step(NamedTuple):
-    """One step of a decoder: the way back through one stage, then what follows it.
+    """One step of a decoder: the layers that undo one stage of the encoder, and the layers after them.
 
     Attributes:
         stage: the encoder's stage; the step's output has the shape of that stage's input.
-        way: the layers from the stage's output to its input.
-        skip: the encoder's node that is joined to the result, or None.
-        run: what keeps the shape: with a skip the convolution that takes both, then norm, activation, dropout.
+        way: the layers that lead from the stage's output shape back to its input shape.
+        skip: the node of the encoder whose output is concatenated to the result, or None.
+        run: layers that keep the shape: with a skip, a convolution of both; then norm, activation and dropout.
     """
 
     stage: Stage
@@ -27,12 +27,18 @@ class Step(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape the step leads back to, without the batch."""
+        """The output shape of the step, without the batch."""
         return self.stage.before
 
 
 class Checkerboard(NamedTuple):
-    """A transposed convolution of a decoder that hits its outputs unevenly, and the even one of the same sizes."""
+    """A transposed convolution of a decoder that hits its outputs unevenly.
+
+    Attributes:
+        name, layer: the node and its layer.
+        axes: the axes along which it is uneven.
+        remedy: the even transposed convolution with the same sizes.
+    """
 
     name: str
     layer: Layer
@@ -41,16 +47,16 @@ class Checkerboard(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What is to be known about a decoder.
+    """The properties of a decoder.
 
     Attributes:
-        exact: does every intermediate shape mirror the encoder's at this input?
-        serves: for each spatial axis its letter and the input sizes that come back, the other axes as given.
-        follows: do sizes follow the encoder's, so that every legal input comes back?
-        checkerboards: the transposed convolutions that would leave a pattern.
-        parameters: trainable numbers of the decoder.
-        cost_of_even: how many of them the even kernels added.
-        remarks: what had to be decided.
+        exact: whether every intermediate shape of the encoder is restored for the given input shape.
+        serves: for each spatial axis, its letter and the input sizes that are restored (other axes as given).
+        follows: whether the decoder follows the encoder's sizes, so that every accepted input size is restored.
+        checkerboards: the transposed convolutions that would leave a checkerboard.
+        parameters: the number of trainable parameters.
+        cost_of_even: how many of these are due to the even kernels.
+        remarks: decisions that the user should know about.
     """
 
     exact: bool

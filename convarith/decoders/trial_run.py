@@ -1,4 +1,4 @@
-"""One run of a decoder's generated code in torch: shapes, a backward pass, a finite loss."""
+"""Running the generated code of a decoder once in torch: shapes, a backward pass, a finite loss."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ MOST_BYTES = 8 * 2**30
 
 
 class Trial(NamedTuple):
-    """What a run showed.
+    """The result of a run.
 
     Attributes:
-        shapes: how many intermediate shapes torch gave as they were designed.
+        shapes: the number of intermediate shapes that torch gives as designed.
         loss: the mean squared error of the untrained decoder.
-        gradients: how many parameters the backward pass reached.
-        problems: what was not as it should be; empty for a decoder that works.
+        gradients: the number of parameters with a gradient after the backward pass.
+        problems: one message per problem; empty if the decoder works.
     """
 
     shapes: int
@@ -33,7 +33,7 @@ class Trial(NamedTuple):
 
 
 def bytes_needed(decoder: Decoder) -> int:
-    """Memory for one training step in single precision: parameters, gradients, activations.
+    """The memory for one training step in single precision: parameters, gradients and activations.
 
     >>> import convarith as ca
     >>> bytes_needed(ca.mirror(ca.parse_network("Conv1d(1, 8, 4, stride=4)"), (1, 400))) > 4 * 400
@@ -45,17 +45,19 @@ def bytes_needed(decoder: Decoder) -> int:
 
 
 def run_once(decoder: Decoder) -> Trial:
-    """Build the generated code in torch and train one step on random values.
+    """Run the generated code in torch: a forward and a backward pass on random values.
 
-    The encoder is built from its layers, too; where it has an operation that cannot be written down, the decoder
-    alone runs, on a random latent.
+    The encoder is built from its layers as well. If it has an operation that cannot be written as code, only the
+    decoder runs, on a random latent.
 
-    Raises MissingDependencyError without torch, ParameterError for a decoder too large to run.
+    Raises MissingDependencyError if torch is not installed, ParameterError if the decoder is too large to run.
     """
     torch = require_torch()
     needed = bytes_needed(decoder)
     if needed > MOST_BYTES:
-        raise ParameterError(f"a run needs about {needed / 2**30:.0f} GiB, more than 8: verify it at a smaller input")
+        raise ParameterError(
+            f"a run needs about {needed / 2**30:.0f} GiB, more than 8 GiB: verify the decoder at a smaller input shape"
+        )
     try:
         code = decoder.code(autoencoder=True)
     except ConvarithError:
@@ -74,24 +76,25 @@ def run_once(decoder: Decoder) -> Trial:
     target = torch.rand(BATCH, *decoder.input_shape)
     latent = torch.randn(BATCH, *decoder.latent_shape)
     given: tuple[Any, ...] = (target.clone() if whole else latent,)
-    given[0].requires_grad_()  # a decoder without weights has a backward pass, too
+    given[0].requires_grad_()  # so that a decoder without weights has a backward pass, too
     if not whole and not decoder.stands_alone:
         given += (decoder.input_shape[1:],)
     result = model(*given)
     if tuple(result.shape) != tuple(target.shape):
-        problems.append(f"torch gives {times(result.shape[1:])} for {times(decoder.input_shape)}")
+        problems.append(f"torch gives {times(result.shape[1:])} instead of {times(decoder.input_shape)}")
         return Trial(0, float("nan"), 0, tuple(problems))
     designed = list(decoder.shapes.values())
     if decoder.stands_alone and seen != designed:
         wrong = next(at for at, (one, other) in enumerate(zip(seen, designed, strict=True)) if one != other)
-        problems.append(f"layer {wrong}: torch gives {times(seen[wrong])}, designed was {times(designed[wrong])}")
+        problems.append(f"layer {wrong}: torch gives {times(seen[wrong])} instead of {times(designed[wrong])}")
     loss = (result - target).square().mean()
     loss.backward()
     if not torch.isfinite(loss):
         problems.append(f"the loss is {loss.item()}")
     reached = [parameter.grad is not None for parameter in layers.parameters()]
     if not all(reached):
-        problems.append(f"{reached.count(False)} parameters have no gradient")
+        missing = reached.count(False)
+        problems.append(f"{missing} parameter{'s have' if missing != 1 else ' has'} no gradient")
     if any(not torch.isfinite(parameter.grad).all() for parameter in layers.parameters() if parameter.grad is not None):
         problems.append("a gradient is not finite")
     return Trial(len(seen) or len(decoder.steps), loss.item(), reached.count(True), tuple(problems))

@@ -55,7 +55,7 @@ def test_the_answer_in_words(cli: Cli, tmp_path: Path) -> None:
     assert (result.exit_code, result.err) == (0, "")
     assert "Transposed convolution: 4 × 4 → 8 × 8" in result.out
     assert "16 frames" in result.out
-    assert "output size = (4 - 1)·2 - 2·1 + 1·(3 - 1) + 1 + 1 = 8" in result.out
+    assert "output size = (4 − 1)·2 − 2·1 + 1·(3 − 1) + 1 + 1 = 8" in result.out
 
 
 def test_one_frame_and_all_on_a_sheet(cli: Cli, tmp_path: Path) -> None:
@@ -109,13 +109,13 @@ def test_the_scenes_are_listed(cli: Cli) -> None:
         (["conv", "-k", "3", "-i", "5", "--frame", "0"], "there is no step 0 for --frame: the steps are 1 to 9, or -1 for the last"),
         (["conv", "-k", "3", "-i", "5", "--frame", "10"], "there is no step 10 for --frame: the steps are 1 to 9"),
         (["conv", "-k", "3", "-i", "5", "--scale", "9"], "scale 9"),
-        (["conv", "-k", "3", "-i", "1000"], "1,000,000 cells, more than the 20,000 that are drawn: take a smaller -i"),
+        (["conv", "-k", "3", "-i", "1000"], "1,000,000 cells, more than the 20,000 that can be drawn: use a smaller -i"),
         (["conv", "-k", "1", "-i", "120"], "takes 14,400 steps and 14,400 products, more than the 10,000"),
         (["conv", "-k", "3", "-i", "5", "-p", "500"], "more than"),
         (["Conv2d(1, 1, 3); ReLU()"], "a network needs the shape of its input: give it with -i, as in -i 1x28x28"),
         (["Conv2d(1, 1, 3); ReLU()", "-i", "1x9x9", "--numbers"], "a network is shown without numbers"),
         (["Conv2d(1, 1, 3); ReLU()", "-i", "1x9x9", "--view", "slide"], "view slide shows one layer"),
-        (["ReLU", "-i", "3"], "has no picture"),
+        (["ReLU", "-i", "3"], "cannot be drawn"),
     ],
 )  # fmt: skip
 def test_a_wrong_question_leaves_no_file(question: list[str], message: str, cli: Cli, tmp_path: Path) -> None:

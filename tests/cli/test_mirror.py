@@ -87,7 +87,7 @@ def test_the_code_alone(cli: Cli) -> None:
     result = cli("mirror", ENCODER, "-i", "1x28x28", "--code", "-")
     assert result.exit_code == 0
     compile(result.out, "decoder.py", "exec")
-    assert result.out.startswith('"""The decoder that mirrors')
+    assert result.out.startswith('"""Decoder for an encoder with input shape 1 x 28 x 28.')
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Random linear layers with an input size and a weight, for the tests of their matrices."""
+"""Random linear layers, each with an input size and a weight, for the tests of their matrices."""
 
 from __future__ import annotations
 

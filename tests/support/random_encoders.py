@@ -1,4 +1,4 @@
-"""Random encoders: chains of everything that makes a map smaller, in 1-D, 2-D and 3-D, with an input that they take."""
+"""Random encoders: chains of layers that downsample, in 1-D, 2-D and 3-D, each with an input shape that it accepts."""
 
 import random
 from math import prod
@@ -19,7 +19,7 @@ LARGEST = {1: 256, 2: 64, 3: 20}
 
 
 def random_encoder(rng: random.Random) -> tuple[Network, tuple[int, ...]]:
-    """(chain of 2 to 6 layers that change the shape, with norms and activations between; input shape)."""
+    """(chain of 2 to 6 layers that change the shape, with norms and activations in between; input shape)."""
     ndim = rng.choice((1, 1, 2, 2, 2, 3))
     while True:
         start = shape = (rng.choice(CHANNELS), *(rng.randint(8, LARGEST[ndim]) for _ in range(ndim)))
@@ -41,7 +41,7 @@ def random_encoder(rng: random.Random) -> tuple[Network, tuple[int, ...]]:
 
 
 def _layer(rng: random.Random, ndim: int, shape: tuple[int, ...]) -> Layer | None:
-    """A layer that takes this shape; None where twenty tries found none."""
+    """A layer that accepts this shape; None if there is none after twenty attempts."""
     for _ in range(20):
         name = rng.choice(LAYERS)
         if name == "Pad":
@@ -84,14 +84,14 @@ def _arguments(rng: random.Random, name: str, ndim: int, shape: tuple[int, ...])
     if name.startswith("Adaptive"):
         return {"output_size": axes(1, 6)}
     pairs = [(rng.randint(-2, 3), rng.randint(-2, 3)) for _ in range(ndim)]
-    if name == "CircularPad":  # torch wraps a cut axis around memory it never wrote
+    if name == "CircularPad":  # torch would wrap a cropped axis around uninitialised memory
         pairs = [(before, max(0, after) if before > 0 else after) for before, after in pairs]
         pairs = [(before, min(0, after) if before < 0 else after) for before, after in pairs]
     return {"padding": tuple(side for pair in pairs for side in pair)}
 
 
 def _behind(rng: random.Random, ndim: int, shape: tuple[int, ...]) -> list[Layer]:
-    """What may stand behind a layer: a norm, an activation, a dropout."""
+    """Layers that may follow a layer: a norm, an activation, a dropout."""
     channels = shape[0]
     kept = []
     if rng.random() < 0.3:

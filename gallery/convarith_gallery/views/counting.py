@@ -1,4 +1,4 @@
-"""The overlap count building up: every input adds one to each output that its kernel hits."""
+"""How the overlap counts build up: every input adds one to each output that its kernel hits."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from convarith_gallery.views.story import Area, Cell, Place, Step, Story
 from convarith_gallery.views.subject import Sheet, Subject
 
 LEVELS = 5
-"""Colours for counts, from the smallest above 0 to the largest."""
+"""The number of colours for counts, from the smallest above 0 to the largest."""
 
 
 def tell(subject: Subject) -> Story:
-    """One step an input: how often each output has been hit by then. The last caption is the verdict.
+    """One step per input: how often each output has been hit so far. The first remark is the verdict.
 
-    Raises ParameterError for another layer than a transposed convolution, the one that can hit unevenly.
+    Raises ParameterError if the layer is not a transposed convolution; no other drawn layer can hit outputs unevenly.
 
     >>> import convarith as ca
     >>> story = tell(Subject.of(ca.ConvTranspose(kernel_size=3, stride=2, ndim=1), (3,)))
@@ -27,7 +27,7 @@ def tell(subject: Subject) -> Story:
     """
     layer = subject.layer
     if not isinstance(layer, ConvTranspose):
-        raise ParameterError(f"{layer} hits every output once: ask for the overlap of a conv-transpose")
+        raise ParameterError(f"{layer} hits every output once: view overlap is for conv-transpose")
     landings = landings_of(subject)
     found = overlap(layer, subject.shape[1:])
     inputs = Sheet("input", 1, (0,) * (len(subject.shape) - 1), subject.shape[1:])
@@ -50,18 +50,18 @@ def tell(subject: Subject) -> Story:
         caption = f"input {position(source, 1)} hits {len(hit)} output{'s' if len(hit) != 1 else ''}"
         steps.append(Step(marks, keeps, caption, links))
     verdict = ("even" if found.even else "uneven") + f": {found.why}"
-    contrast = f"inside, the most hit output is hit {found.contrast} times as often as the least"
+    contrast = f"away from the border, some outputs are hit {found.contrast} times as often as others"
     remarks = (verdict, contrast) if found.contrast not in (None, 1) else (verdict,)
     groups = {
         "input": f"input {size_text((1, *subject.shape[1:]))}",
-        "output": f"how often each of {size_text((1, *subject.output[1:]))} outputs is hit",
+        "output": f"how often each of the {size_text((1, *subject.output[1:]))} outputs is hit",
     }
     title = f"Overlap: {size_text((1, *subject.shape[1:]))} → {size_text((1, *subject.output[1:]))}"
     return Story(title, groups, panels, tuple(steps), subject.formula, str(layer), remarks, ("→",))
 
 
 def level(number: int, most: int) -> str:
-    """The role of a count: five levels up to the most.
+    """The role of a cell with a count: one of five levels up to the largest count.
 
     >>> [level(number, 4) for number in range(5)]
     ['empty', 'level1', 'level2', 'level4', 'level5']

@@ -1,4 +1,4 @@
-"""A receptive field growing through a network: from one output back to all the inputs it sees."""
+"""A receptive field growing through a network: from one output back to all inputs that it depends on."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from convarith_gallery.views.sliding import position, size_text
 from convarith_gallery.views.story import Cell, Panel, Place, Step, Story
 
 MOST_SHOWN = 12
-"""Maps of at most so many positions an axis are shown whole; of larger ones, one row of the last axis."""
+"""Maps with at most this many positions per axis are shown completely; of larger ones, one row along the last axis."""
 LONGEST = 128
-"""A longer row is too small to be seen."""
+"""The cells of a longer row would be too small to see."""
 
 
 def tell(network: Network, input_shape: Sequence[int]) -> Story:
-    """One step a layer, from an output in the middle back to the input; then the same for its neighbour.
+    """One step per layer, from an output in the middle back to the input; then the same for its neighbour.
 
-    Raises ParameterError for a network that branches, or whose layers see everything; ShapeError where one refuses.
+    Raises ParameterError if the network branches or has no field to draw, ShapeError if it does not accept the shape.
 
     >>> import convarith as ca
     >>> story = tell(ca.parse_network("Conv1d(1, 1, 3); Conv1d(1, 1, 3, stride=2)"), (1, 11))
     >>> [step.caption for step in story.steps][:3]
-    ['output 1', 'Conv1d(1, 1, 3, stride=2): output 1 sees 3', 'Conv1d(1, 1, 3): output 1 sees 5']
+    ['output 1', 'Conv1d(1, 1, 3, stride=2): output 1 depends on 3', 'Conv1d(1, 1, 3): output 1 depends on 5']
     """
     if not network.is_chain:
-        raise ParameterError("the network branches: a field is drawn through a chain of layers")
+        raise ParameterError("the network branches: view field needs a chain of layers")
     trace = network.trace(tuple(input_shape), False)
     rows = [row for row in trace.rows if not row.layer.keeps_positions]
     if not rows:
         raise ParameterError("the network has no layer that reads more than one position")
     shapes = [trace.input, *(row.output for row in rows)]
     if any(len(shape) != len(shapes[0]) or len(shape) < 2 for shape in shapes):
-        raise ParameterError("a field is drawn where every map keeps its axes: leave out what begins with a Flatten")
+        raise ParameterError("view field needs a network that keeps its axes: leave out the layers from the Flatten on")
     whole = max(max(shape[1:]) for shape in shapes) <= MOST_SHOWN and len(shapes[0]) == 3
     sizes = [shape[1:] if whole else shape[-1:] for shape in shapes]
     longest = max(map(max, sizes))
     if longest > LONGEST:
-        raise ParameterError(f"a row of {longest} cells is too small to be seen: take an input up to {LONGEST}")
+        raise ParameterError(f"the cells of a row of {longest} are too small to see: use an input of at most {LONGEST}")
     first = tuple((size - 1) // 2 for size in sizes[-1])
     outputs = [first] + [(*first[:-1], first[-1] + 1)] * (first[-1] + 1 < sizes[-1][-1])
     groups = {f"map {len(rows)}": f"output {size_text(shapes[-1])}"}
@@ -53,9 +53,9 @@ def tell(network: Network, input_shape: Sequence[int]) -> Story:
     layers = [row.layer for row in rows]
     steps = [step for output in outputs for step in _walk(output, layers, sizes, rows[-1].receptive_field)]
     last = rows[-1]
-    field = " x ".join("all" if each is None else str(each) for each in last.receptive_field)
-    jump = " x ".join(str(each) for each in last.jump)
-    remarks = (f"an output sees {field} inputs; the next one's field lies {jump} further",)
+    field = " × ".join("all" if each is None else str(each) for each in last.receptive_field)
+    jump = " × ".join(str(each) for each in last.jump)
+    remarks = (f"an output depends on {field} inputs; the field of the next output is shifted by {jump}",)
     call = "; ".join(str(layer) for layer in layers)
     title = f"Receptive field: {times(shapes[0])} → {times(shapes[-1])}".replace("x", " × ")
     return Story(title, groups, panels, tuple(steps), (), call, remarks, ("←",) * len(rows))
@@ -70,7 +70,7 @@ def _panel(number: int, size: tuple[int, ...], last: int) -> Panel:
 def _walk(
     output: tuple[int, ...], layers: Sequence[Layer], sizes: Sequence[tuple[int, ...]], field: Sequence[int | None]
 ) -> list[Step]:
-    """The steps back from one output; what was seen stays marked until the next output."""
+    """The steps back from one output; all marks stay until the next output."""
     last = len(layers)
     seen = [{at} for at in output]
     where = position((0, *output), 1)
@@ -81,13 +81,13 @@ def _walk(
         offset = len(field) - len(size)
         seen = [_seen(layer, offset + axis, size[axis], given[axis], positions) for axis, positions in enumerate(seen)]
         marks |= _marked(last - number, seen, "kernel")
-        count = " x ".join(str(len(each)) for each in seen)
-        steps.append(Step(dict(marks), {}, f"{layer}: output {where} sees {count}"))
+        count = " × ".join(str(len(each)) for each in seen)
+        steps.append(Step(dict(marks), {}, f"{layer}: output {where} depends on {count}"))
     return steps
 
 
 def _seen(layer: Layer, axis: int, size: int, output: int, positions: set[int]) -> set[int]:
-    """The inputs that these outputs read along one axis; padding is not among them."""
+    """The inputs that these outputs read along one axis, without the padding."""
     found = layer.reads(axis, size, output)
     if found is None or found.whole:
         return set(range(size))

@@ -1,4 +1,4 @@
-"""What every output of a layer reads: which inputs, through which taps of its kernel, with which share."""
+"""What every output of a layer reads: which inputs, through which taps of the kernel, with which factor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from convarith.layers.base import Layer, SpatialLayer
 from convarith.layers.registry import KINDS, class_of_kind
 
 Index = tuple[int, ...]
-"""A channel, then a position along each axis; of a weight, torch's own index."""
+"""A channel, then a position along each axis; for a weight, PyTorch's index."""
 Number = int | float | Fraction
 Values = Mapping[Index, Number]
 
@@ -22,11 +22,11 @@ class Term(NamedTuple):
     """One input that an output reads.
 
     Attributes:
-        source: the input; None where the layer reads a zero that is not in the input.
-        place: (channel, *position) where the window lies over it, counted from the first input; a transposed
-            convolution's lies over the stretched input. Outside of the input it is padding.
-        tap: the weight's index, None for a layer without weights.
-        share: what the input is multiplied with beside the weight.
+        source: the input; None if the layer reads a zero that is not part of the input.
+        place: (channel, *position) of the window's tap, counted from the first input; for a transposed convolution,
+            in the stretched input. Places outside the input are padding.
+        tap: the index of the weight; None for a layer without weights.
+        share: the factor in addition to the weight.
     """
 
     source: Index | None
@@ -36,7 +36,7 @@ class Term(NamedTuple):
 
 
 class Read(NamedTuple):
-    """One output: the sum of its terms; `how` says 'max' or 'norm' (of a power, an LPPool) where it is another rule."""
+    """One output: the sum of its terms, or their maximum if `how` is 'max'."""
 
     target: Index
     terms: tuple[Term, ...]
@@ -53,9 +53,9 @@ class _Reach(NamedTuple):
 
 
 def reads(layer: Layer, shape: Sequence[int]) -> Iterator[Read]:
-    """Every output of a layer that takes an input of `shape`, (channels, *spatial), in row-major order.
+    """Every output of a layer with an input of `shape`, (channels, *spatial), in row-major order.
 
-    Raises ParameterError for a layer whose reads are not known, ShapeError where the layer refuses the shape.
+    Raises ParameterError for a layer whose reads are not known, ShapeError if the layer does not accept the shape.
 
     >>> import convarith as ca
     >>> first = next(reads(ca.parse("Conv2d(1, 1, 2, padding=1)"), (1, 3, 3)))
@@ -64,12 +64,12 @@ def reads(layer: Layer, shape: Sequence[int]) -> Iterator[Read]:
     """
     if not isinstance(layer, SpatialLayer) or not layer.title or getattr(layer, "mode", "") in ("bicubic", "area"):
         known = ", ".join(kind for kind in KINDS if class_of_kind(kind).title)
-        raise ParameterError(f"{layer} has no picture: the layers that can be drawn are {known}, max-unpool")
+        raise ParameterError(f"{layer} cannot be drawn: the layers that can are {known}, max-unpool")
     return _reads(layer, tuple(shape))
 
 
 def output_shape(layer: Layer, shape: Sequence[int]) -> tuple[int, ...]:
-    """The output's (channels, *spatial). Raises ShapeError where the layer refuses the shape.
+    """(channels, *spatial) of the output. Raises ShapeError if the layer does not accept the shape.
 
     >>> import convarith as ca
     >>> output_shape(ca.parse("Upsample(scale_factor=2)"), (1, 3, 3))
@@ -79,7 +79,7 @@ def output_shape(layer: Layer, shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def value_of(read: Read, values: Values, weight: Values | None) -> Number:
-    """What an output's terms make of the values of the inputs and the weights; a term without a source reads 0.
+    """The value of an output for these values of the inputs and weights; a term without a source reads 0.
 
     >>> read = Read((0, 0), (Term((0, 0), (0, 0), (0, 0, 0)), Term(None, (0, 1), (0, 0, 1))))
     >>> value_of(read, {(0, 0): 3}, {(0, 0, 0): 2})
@@ -87,12 +87,12 @@ def value_of(read: Read, values: Values, weight: Values | None) -> Number:
     """
     if read.how == "max":
         found = [values[term.source] for term in read.terms if term.source is not None]
-        return max(found, default=-inf)  # a dilated window may lie in the padding alone
+        return max(found, default=-inf)  # a dilated window may read nothing but padding
     return sum((term_value(term, values, weight) for term in read.terms if term.source is not None), start=0)
 
 
 def term_value(term: Term, values: Values, weight: Values | None) -> Number:
-    """What one term adds."""
+    """The value of one term."""
     if term.source is None:
         return 0
     factor: Number = 1 if term.tap is None or weight is None else weight[term.tap]
@@ -129,7 +129,7 @@ def _term(channel: int, lead: Index | None, reaches: Sequence[_Reach]) -> Term:
 
 
 def _reaches(layer: SpatialLayer, axis: int, size: int, output: int, at: int, ndim: int) -> list[_Reach]:
-    """What one output reads along one axis; of a layer with weights every tap, also those that meet no input."""
+    """What one output reads along one axis; for a layer with weights, every tap, including those without an input."""
     reads = layer.reads(axis, size, output, ndim)
     assert reads is not None, f"{layer} has a title but does not say what it reads"
     weighted = layer.weight_shape(1) is not None

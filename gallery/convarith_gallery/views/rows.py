@@ -1,4 +1,4 @@
-"""A layer as its matrix: one row an output, the flattened input on the right, and their product."""
+"""A layer as its matrix: one row per output, the flattened input on the right, and their product."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from convarith_gallery.views.story import Area, Cell, Panel, Step, Story
 from convarith_gallery.views.subject import Subject, written
 
 MOST_CELLS = 4096
-"""A matrix of more entries is too small to be seen."""
+"""The cells of a matrix with more entries would be too small to see."""
 
 
 def tell(subject: Subject) -> Story:
-    """One step a row of the matrix: its taps, the inputs they meet, the output that comes out.
+    """One step per row of the matrix: its taps, the inputs that they multiply, and the resulting output.
 
-    Raises ParameterError for a layer that is not linear, and for a matrix that is too large to be seen.
+    Raises ParameterError for a layer that is not linear, and for a matrix that is too large to draw.
 
     >>> import convarith as ca
     >>> story = tell(Subject.of(ca.Conv(kernel_size=2), (3, 3), range(1, 10), [0, 1, 2, 3]))
@@ -27,11 +27,11 @@ def tell(subject: Subject) -> Story:
     layer = subject.layer
     found = list(reads(layer, subject.shape))
     if found[0].how != "sum":
-        raise ParameterError(f"{layer} has no matrix, as it is not linear: ask for --view slide")
+        raise ParameterError(f"{layer} has no matrix because it is not linear: use --view slide")
     if len(found) * len(subject.values) > MOST_CELLS:
         raise ParameterError(
-            f"the {len(found)} x {len(subject.values)} matrix has more than {MOST_CELLS} cells, too small to be seen: "
-            "take a smaller input"
+            f"the {len(found):,} x {len(subject.values):,} matrix has more than {MOST_CELLS:,} cells, too small to "
+            "see: use a smaller input"
         )
     columns = {index: number for number, index in enumerate(subject.values)}
     grid: list[list[Cell]] = []
@@ -67,7 +67,7 @@ def tell(subject: Subject) -> Story:
     groups = {"matrix": f"matrix {len(found)} × {len(columns)}", "input": "input", "output": "output"}
     remarks = transposed_remarks(subject) if isinstance(layer, ConvTranspose) else remarks_of(subject)
     if isinstance(layer, ConvTranspose):
-        remarks = ("each column is the kernel: the transpose of the convolution's matrix", *remarks)
+        remarks = ("each column holds the kernel: this is the transpose of the matrix of a convolution", *remarks)
     return Story(
         f"{title_of(subject)}, as a matrix", groups, panels, tuple(steps), subject.formula, str(layer), remarks,
         ("·", "="),

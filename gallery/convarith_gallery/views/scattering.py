@@ -1,4 +1,4 @@
-"""A transposed convolution as it is computed: every input adds its kernel, times its value, to the output."""
+"""A transposed convolution as it is computed: every input adds the kernel, times its value, to the output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from convarith_gallery.views.subject import Sheet, Subject, written
 
 
 def tell(subject: Subject) -> Story:
-    """One step an input: where its kernel lands, what each place then holds, what the padding cuts off.
+    """One step per input: where its kernel lands, the sums so far, and what the padding crops.
 
     >>> import convarith as ca
     >>> story = tell(Subject.of(ca.ConvTranspose(kernel_size=2, ndim=1), (2,), [1, 2], [3, 4]))
@@ -48,7 +48,7 @@ def tell(subject: Subject) -> Story:
 
 
 def _whole_output(subject: Subject, layer: ConvTranspose, first: int) -> Sheet:
-    """The output with the ring that the padding cuts off."""
+    """The output, including the ring that the padding crops."""
     low, high = [], []
     for axis, (size, output) in enumerate(zip(subject.shape[1:], subject.output[1:], strict=True)):
         cut = layer.at("padding", axis)
@@ -58,7 +58,7 @@ def _whole_output(subject: Subject, layer: ConvTranspose, first: int) -> Sheet:
 
 
 def landings_of(subject: Subject) -> dict[Index, dict[Index, Number]]:
-    """Of every input, what it adds to each place of the output, the cropped ring included."""
+    """For every input, what it adds to each place of the output, including the cropped ring."""
     layer = subject.layer
     assert isinstance(layer, ConvTranspose)
     found: dict[Index, dict[Index, Number]] = {}
@@ -75,7 +75,7 @@ def landings_of(subject: Subject) -> dict[Index, dict[Index, Number]]:
 
 
 def transposed_remarks(subject: Subject) -> tuple[str, ...]:
-    """What output_padding adds, and the convolution whose shapes these are."""
+    """The convolution of which this is the transpose, and what output_padding adds."""
     layer = subject.layer
     assert isinstance(layer, ConvTranspose)
     names = ("column",) if len(subject.shape) == 2 else ("slice", "row", "column")[4 - len(subject.shape) :]
@@ -90,7 +90,7 @@ def transposed_remarks(subject: Subject) -> tuple[str, ...]:
 
 
 def _output_cell(subject: Subject, index: Index, number: Number | None) -> Cell:
-    """A place of the whole output: in the ring that the padding cuts off, or kept."""
+    """The cell for a place of the whole output, which is kept or cropped by the padding."""
     sizes = subject.output[1:]
     kept = all(0 <= at < size for at, size in zip(index[1:], sizes, strict=True))
     text = subject.text(number or 0)
@@ -100,7 +100,7 @@ def _output_cell(subject: Subject, index: Index, number: Number | None) -> Cell:
 
 
 def extra_note(subject: Subject, index: Index) -> str:
-    """'op' for an output that output_padding keeps, else nothing.
+    """'op' for an output that output_padding keeps, otherwise an empty string.
 
     >>> import convarith as ca
     >>> subject = Subject.of(ca.ConvTranspose(kernel_size=3, stride=2, output_padding=1, ndim=1), (2,))

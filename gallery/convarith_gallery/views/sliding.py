@@ -1,4 +1,4 @@
-"""A window slides over the input: convolutions, pools, and whatever else reads a few inputs for each output."""
+"""A window that slides over the input: convolutions, pools, and other layers that read a few inputs per output."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from convarith_gallery.views.story import Area, Cell, Place, Step, Story
 from convarith_gallery.views.subject import Sheet, Subject, written
 
 MOST_TERMS = 9
-"""A caption writes out a sum of so many terms."""
+"""The largest number of terms of a sum in a caption."""
 
 
 def tell(subject: Subject) -> Story:
-    """One step an output: the inputs it reads, the weights on them, what comes out.
+    """One step per output: the inputs that it reads, their weights, and the result.
 
     >>> import convarith as ca
     >>> story = tell(Subject.of(ca.Conv(kernel_size=2), (3, 3), range(1, 10), [0, 1, 2, 3]))
@@ -52,7 +52,7 @@ def tell(subject: Subject) -> Story:
 
 
 def size_text(shape: Sequence[int]) -> str:
-    """The size of (channels, *spatial) as a label has it; channels where there are several.
+    """The size of (channels, *spatial) as in a label, with the channels if there are several.
 
     >>> size_text((1, 4, 4)), size_text((2, 7))
     ('4 × 4', '7, 2 channels')
@@ -62,12 +62,12 @@ def size_text(shape: Sequence[int]) -> str:
 
 
 def title_of(subject: Subject) -> str:
-    """What is shown, in words."""
+    """The title: the layer in words, and its sizes."""
     return f"{subject.layer.title}: {size_text(subject.shape)} → {size_text(subject.output)}"
 
 
 def remarks_of(subject: Subject) -> tuple[str, ...]:
-    """What the stride never reads, if anything."""
+    """The positions that the stride leaves unread, if any."""
     if not isinstance(subject.layer, SpatialLayer) or subject.layer.pads_only:
         return ()
     unread = subject.layer.unread(subject.shape[1:])
@@ -79,7 +79,7 @@ def remarks_of(subject: Subject) -> tuple[str, ...]:
 
 
 def _input_sheet(subject: Subject) -> Sheet:
-    """The input with its padding, and what a window in ceil_mode hangs over."""
+    """The input with its padding, and with the positions beyond it that a window in ceil_mode covers."""
     sheet = Sheet.of("input", subject.shape)
     if isinstance(subject.layer, Pad):
         pads = [subject.layer.pads(axis) for axis in range(len(sheet.low))]
@@ -99,15 +99,15 @@ def _input_sheet(subject: Subject) -> Sheet:
 
 
 def _kernel_sheet(subject: Subject, first: int) -> Sheet | None:
-    """The weights of one output channel; None for a layer without."""
+    """The weights of one output channel; None for a layer without weights."""
     shape = subject.layer.weight_shape(len(subject.shape) - 1)
     return None if shape is None else Sheet.of("kernel", shape[1:], first)
 
 
 def _input_cells(subject: Subject, sheet: Sheet, found: Sequence[Read]) -> dict[Place, Cell]:
-    """The input, its padding, and what no window reads."""
+    """The cells of the input, its padding, and the positions that no window reads."""
     read = {term.source for each in found for term in each.terms}
-    copies = {term.place: term.source for each in found for term in each.terms}  # all places a window reaches
+    copies = {term.place: term.source for each in found for term in each.terms}  # all places that a window reads
     cells = {}
     for index in sheet.indices():
         if index in subject.values:
@@ -130,7 +130,7 @@ def _padding_text(subject: Subject, source: tuple[int, ...] | None) -> str:
 
 
 def kernel_cells(subject: Subject, sheet: Sheet, channel: int) -> dict[Place, Cell]:
-    """The weights that one output channel has; of a transposed convolution, one input channel.
+    """The weights of one output channel; for a transposed convolution, of one input channel.
 
     >>> import convarith as ca
     >>> subject = Subject.of(ca.Conv(kernel_size=2, ndim=1), (3,), weight=[5, 7])
@@ -154,7 +154,7 @@ def _step(subject: Subject, read: Read, inputs: Sheet, kernel: Sheet | None, out
     for term in read.terms:
         heavy = term is best and subject.numbers
         marks[inputs.place(term.place)] = Cell("kernel", _under(subject, term), _note(subject, term), heavy=heavy)
-        if term.source is not None and term.source != term.place:  # the value that the padding repeats
+        if term.source is not None and term.source != term.place:  # the value that the padding copies
             marks[inputs.place(term.source)] = Cell("kernel", subject.text(subject.values[term.source]), heavy=True)
     if kernel is not None and subject.weight is not None and read.target[0]:
         marks |= kernel_cells(subject, kernel, read.target[0])
@@ -170,7 +170,7 @@ def _under(subject: Subject, term: Term) -> str:
 
 
 def _note(subject: Subject, term: Term) -> str:
-    """The weight on a value, as a small number in its corner."""
+    """The weight of a value, as a small number in the corner of its cell."""
     if not subject.numbers:
         return ""
     if term.tap is not None and subject.weight is not None:
@@ -208,8 +208,9 @@ def _caption(subject: Subject, read: Read, number: object) -> str:
     where = f"output {position(read.target, subject.output[0])}"
     sources = [term for term in read.terms if term.source is not None]
     if not subject.numbers:
+        padded = len(read.terms) - len(sources)
         return f"{where} reads {len(sources)} input{'s' if len(sources) != 1 else ''}" + (
-            f" and {len(read.terms) - len(sources)} of the padding" if len(sources) < len(read.terms) else ""
+            f" and {padded} position{'s' if padded != 1 else ''} of the padding" if padded else ""
         )
     result = written(value_of(read, subject.values, subject.weight))
     if not sources:

@@ -1,4 +1,4 @@
-"""A story: panels of cells, and what each step marks, writes and claims. Drawing it needs no word of convolution."""
+"""A story: panels of cells, and what each step shows. Drawing it requires no knowledge of convolutions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Place = tuple[int, int, int]
 
 
 class Cell(NamedTuple):
-    """One square: its role in the theme, the number in it, a small number in its corner."""
+    """One square: its role in the theme, the number in it, and a small number in its corner."""
 
     role: str
     text: str = ""
@@ -21,12 +21,12 @@ class Cell(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """A map, a kernel, a matrix: rows of cells as they are before the first step.
+    """A map, a kernel or a matrix: rows of cells before the first step.
 
     Attributes:
-        group: the panels of a group stand together under its label.
-        rows: its cells; None leaves a place open.
-        label: what tells it from the others of its group, as 'channel 1'.
+        group: the name of its group; the panels of a group are drawn together under the label of the group.
+        rows: its cells; None leaves a place empty.
+        label: what distinguishes it from the others of its group, such as 'channel 1'.
     """
 
     group: str
@@ -35,7 +35,7 @@ class Panel(NamedTuple):
 
 
 class Area(NamedTuple):
-    """A rectangle of a panel: the first row and column, and those behind the last."""
+    """A rectangle of a panel: the first row and column, and the row and column after the last."""
 
     panel: int
     top: int
@@ -58,10 +58,10 @@ class Step(NamedTuple):
     """One step.
 
     Attributes:
-        marks: cells that look different during this step.
-        keeps: cells that look so from this step on, under the marks.
+        marks: cells that look different during this step only.
+        keeps: cells that change from this step on; marks are drawn over them.
         caption: the step in words.
-        links: areas that belong together, as a window and the output it gives.
+        links: areas that belong together, such as a window and its output.
     """
 
     marks: Mapping[Place, Cell]
@@ -72,18 +72,18 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Story:
-    """What a picture tells.
+    """The content of a picture.
 
     Attributes:
         title: what is shown.
-        groups: of each group of panels, its label, in the order in which they stand.
+        groups: the label of each group of panels, in the order in which they are drawn.
         panels: all panels.
-        steps: one a frame.
-        formula: the size formula with its numbers, one line an axis that differs.
-        call: the layer as the framework is called.
-        remarks: further lines, as what the stride never reads.
-        joins: the sign before each group but the first, as '∗' and '='.
-        breaks: groups that begin a new line.
+        steps: one per frame.
+        formula: the size formula with its numbers; one line, or one per axis if the axes differ.
+        call: the layer as a call of PyTorch.
+        remarks: further lines, such as which positions the stride leaves unread.
+        joins: the sign before each group except the first, such as '∗' and '='.
+        breaks: the groups that start a new row.
     """
 
     title: str
@@ -98,7 +98,7 @@ class Story:
 
     @property
     def alt(self) -> str:
-        """The whole in words, for those who do not see it."""
+        """A description of the whole picture in words, for people who cannot see it."""
         shown = ", ".join(self.groups.values())
         count = f"{len(self.steps):,} step{'s' if len(self.steps) != 1 else ''}"
         facts = ". ".join((*self.formula, *self.remarks))

@@ -1,6 +1,6 @@
-"""A transposed convolution told as a convolution: the kernel turned round, over the input with zeros put between.
+"""A transposed convolution as a convolution: the flipped kernel slides over the input with zeros inserted.
 
-It gives the same numbers, and most of its products are with zeros: frameworks do not compute it so.
+This gives the same numbers, but most of the products are with zeros, so frameworks do not compute it this way.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from convarith_gallery.views.subject import Sheet, Subject, written
 
 
 def tell(subject: Subject) -> Story:
-    """One step an output: the window of the turned kernel over the stretched input.
+    """One step per output: the window of the flipped kernel over the stretched input.
 
     >>> import convarith as ca
     >>> story = tell(Subject.of(ca.ConvTranspose(kernel_size=2, stride=2, ndim=1), (2,), [1, 2], [3, 4]))
@@ -37,11 +37,11 @@ def tell(subject: Subject) -> Story:
     )
     steps = tuple(_step(subject, layer, read, inputs, kernel, outputs) for read in found)
     groups = {
-        "input": f"input {size_text(subject.shape)}, stretched",
-        "kernel": "kernel, turned round",
+        "input": f"input {size_text(subject.shape)} with zeros inserted",
+        "kernel": "flipped kernel",
         "output": f"output {size_text(subject.output)}",
     }
-    remarks = ("an emulation: frameworks do not multiply by these zeros", *transposed_remarks(subject))
+    remarks = ("for illustration only: frameworks do not multiply by these zeros", *transposed_remarks(subject))
     return Story(title_of(subject), groups, panels, steps, subject.formula, str(layer), remarks, ("∗", "="))
 
 
@@ -50,7 +50,7 @@ def _spans(layer: ConvTranspose, ndim: int) -> tuple[tuple[int, ...], tuple[int,
 
 
 def _stretched(subject: Subject, layer: ConvTranspose, found: list[Read]) -> Sheet:
-    """From the first place that a window or an input takes, to the last."""
+    """The stretched input, from the first place of a window or an input to the last."""
     places = [term.place[1:] for read in found for term in read.terms]
     low, high = [], []
     for axis, size in enumerate(subject.shape[1:]):
@@ -61,7 +61,7 @@ def _stretched(subject: Subject, layer: ConvTranspose, found: list[Read]) -> She
 
 
 def _source(subject: Subject, layer: ConvTranspose, place: Index) -> Index | None:
-    """The input that stands at a place of the stretched input; None for a zero."""
+    """The input at a place of the stretched input; None for a zero."""
     channel, *position = place
     found = [channel]
     for axis, at in enumerate(position):
@@ -73,7 +73,7 @@ def _source(subject: Subject, layer: ConvTranspose, place: Index) -> Index | Non
 
 
 def _is_between(subject: Subject, layer: ConvTranspose, place: Index) -> bool:
-    """Does a place lie between inputs, not outside of them?"""
+    """Whether a place lies between inputs and not outside them."""
     ends = (layer.at("stride", axis) * (size - 1) for axis, size in enumerate(subject.shape[1:]))
     return all(0 <= at <= end for at, end in zip(place[1:], ends, strict=True))
 
@@ -87,7 +87,7 @@ def _input_cell(subject: Subject, layer: ConvTranspose, place: Index, reached: s
 
 
 def _kernel_cells(subject: Subject, sheet: Sheet, layer: ConvTranspose, target: int) -> dict[Place, Cell]:
-    """The weights that an output channel has, each axis reversed."""
+    """The weights of one output channel, with every axis reversed."""
     assert subject.weight is not None
     out = subject.output[0] // layer.groups
     first = target // out * (subject.shape[0] // layer.groups)
@@ -116,7 +116,7 @@ def _step(
     kept = Cell("output", subject.text(number), extra_note(subject, read.target))
     marks[target] = kept._replace(role="now", heavy=True)
     met = sum(term.source is not None for term in read.terms)
-    caption = f"output {position(read.target, subject.output[0])}: {met} of {len(read.terms)} taps meet an input"
+    caption = f"output {position(read.target, subject.output[0])}: {met} of {len(read.terms)} taps read an input"
     if subject.numbers:
         caption += f", sum {written(number)}"
     windows = areas([inputs.place(term.place) for term in read.terms])

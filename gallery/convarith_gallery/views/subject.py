@@ -1,4 +1,4 @@
-"""What a view is asked about: a layer, the shape that enters it, and the numbers in both."""
+"""The subject of a view: a layer, its input shape, and the numbers in its input and its weight."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from convarith_gallery.views.story import Cell, Panel, Place
 
 @dataclass(frozen=True)
 class Subject:
-    """A layer at one input.
+    """A layer with one input.
 
     Attributes:
-        layer: its dimension and channels settled.
+        layer: the layer, with its dimension and channels filled in.
         shape: (channels, *spatial) of the input.
-        values: the input's numbers, by index; of an unpooling layer those that stood before the pool.
-        weight: the weights, by torch's index; None for a layer without.
-        numbers: are the numbers shown?
+        values: the numbers of the input, by index; for an unpooling layer, those before the pool.
+        weight: the weights, by PyTorch's index; None for a layer without weights.
+        numbers: whether the numbers are shown.
 
     >>> import convarith as ca
     >>> subject = Subject.of(ca.Conv(kernel_size=3), (4, 4))
@@ -46,10 +46,10 @@ class Subject:
         cls, layer: Layer, size: Sequence[int], values: Sequence[Number] | None = None,
         weight: Sequence[Number] | None = None, numbers: bool | None = None,
     ) -> Subject:  # fmt: skip
-        """A layer at (channels, *spatial) or *spatial, its numbers given flat, row-major, or small ones.
+        """A layer with an input of (channels, *spatial) or *spatial; numbers are flat and row-major, by default small.
 
-        `numbers` None shows them where values or weights were given. Raises ShapeError for a size that the layer does
-        not take, ParameterError for too few or too many numbers.
+        With `numbers` None, they are shown if values or weights are given. Raises ShapeError if the layer does not
+        accept the size, ParameterError for too few or too many numbers.
         """
         layer, shape = _settled(layer, tuple(size))
         output = output_shape(layer, shape)
@@ -73,25 +73,25 @@ class Subject:
 
     @property
     def formula(self) -> tuple[str, ...]:
-        """The size formula with its numbers; one line where all axes agree."""
+        """The size formula with its numbers; one line if all axes agree, otherwise one per axis."""
         if not isinstance(self.layer, SpatialLayer):
             return ()
         names = ("o",) if len(self.output) == 2 else ("depth", "height", "width")[4 - len(self.output) :]
         lines = []
         for axis, (size, output) in enumerate(zip(self.shape[1:], self.output[1:], strict=True)):
             sides = self.layer.formula(axis, i=size, **self.layer.letters(axis)), str(output)
-            lines.append(" = ".join(dict.fromkeys(sides)).replace("*", "·"))
+            lines.append(" = ".join(dict.fromkeys(sides)).replace("*", "·").replace("-", "−"))
         if len(set(lines)) == 1:
             return (f"output size = {lines[0]}",)
         return tuple(f"{name} = {line}" for name, line in zip(names, lines, strict=True))
 
     def text(self, number: Number) -> str:
-        """A number as it stands in a cell; nothing where numbers are not shown."""
+        """A number as written in a cell; empty if numbers are not shown."""
         return written(number) if self.numbers else ""
 
 
 MOST_CELLS = 20_000
-"""A map of more cells is not drawn."""
+"""Maps with more cells are not drawn."""
 _SMALL_VALUES = (3, 1, 2, 4, 2, 1, 0, 3, 1, 5, 2, 2, 1, 4)
 _SMALL_WEIGHTS = (1, 2, 0, 2, 1, 1, 0, 1, 2)
 
@@ -99,12 +99,12 @@ _SMALL_WEIGHTS = (1, 2, 0, 2, 1, 1, 0, 1, 2)
 def _refuse_many(count: int, what: str) -> None:
     if count > MOST_CELLS:
         raise ParameterError(
-            f"{what} has {count:,} cells, more than the {MOST_CELLS:,} that are drawn: take a smaller -i"
+            f"{what} has {count:,} cells, more than the {MOST_CELLS:,} that can be drawn: use a smaller -i"
         )
 
 
 def written(number: Number) -> str:
-    """A number in few signs.
+    """A number with few characters.
 
     >>> written(7), written(3.5), written(1 / 3), written(-2)
     ('7', '3.5', '0.33', '−2')
@@ -117,7 +117,7 @@ def written(number: Number) -> str:
 
 
 def _settled(layer: Layer, size: tuple[int, ...]) -> tuple[Layer, tuple[int, ...]]:
-    """The layer with its dimension and channels, and (channels, *spatial)."""
+    """The layer with its dimension and channels filled in, and (channels, *spatial)."""
     ndim = layer.ndim
     if ndim is None:
         ndim = len(size) if len(size) < 3 else len(size) - 1
@@ -126,14 +126,18 @@ def _settled(layer: Layer, size: tuple[int, ...]) -> tuple[Layer, tuple[int, ...
     if len(size) == 1:
         size = size * ndim
     if len(size) not in (ndim, ndim + 1):
-        raise ShapeError(f"{layer} takes {ndim} sizes, or {ndim + 1} with the channels first: got {times(size)}")
+        raise ShapeError(
+            f"{layer} takes {ndim} size{'s' if ndim != 1 else ''}, or {ndim + 1} with the channels first: "
+            f"got {times(size)}"
+        )
     given = size[0] if len(size) == ndim + 1 else None
     if not isinstance(layer, ConvolutionLayer):
         least = getattr(layer, "upscale_factor", 1) ** 2
         return layer, size if given is not None else (least, *size)
     channels = layer.in_channels if layer.in_channels is not None else given or layer.groups
     if given not in (None, channels):
-        raise ShapeError(f"{layer} takes {channels} channels, got {times(size)}")
+        plural = "s" if channels != 1 else ""
+        raise ShapeError(f"{layer} takes {channels} channel{plural}, got {times(size)}")
     out = layer.out_channels if layer.out_channels is not None else layer.groups
     return layer.changed(in_channels=channels, out_channels=out), (channels, *size[-ndim:])
 
@@ -149,12 +153,15 @@ def _numbered(
     if given is None:
         return {place: small[number % len(small)] for number, place in enumerate(places)}
     if len(given) != len(places):
-        raise ParameterError(f"{flag} has {len(given)} numbers, but {what} takes {len(places)}: give as many")
+        plural = "s" if len(given) != 1 else ""
+        raise ParameterError(
+            f"{flag} has {len(given)} number{plural}, but {what} takes {len(places)}: give {len(places)}"
+        )
     return dict(zip(places, given, strict=True))
 
 
 class Sheet(NamedTuple):
-    """One group of panels: a panel a channel (and a slice, in 3-D), each from position `low` to before `high`."""
+    """One group of panels: one per channel (in 3-D, per slice), each with the positions from `low` up to `high`."""
 
     group: str
     channels: int
@@ -164,26 +171,26 @@ class Sheet(NamedTuple):
 
     @classmethod
     def of(cls, group: str, shape: Sequence[int], first: int = 0) -> Sheet:
-        """The panels of a map of (channels, *spatial), the first of them of that number."""
+        """The panels of a map of (channels, *spatial); `first` is the number of the first panel."""
         return cls(group, shape[0], (0,) * (len(shape) - 1), tuple(shape[1:]), first)
 
     @property
     def extents(self) -> tuple[int, ...]:
-        """Positions along each axis."""
+        """The number of positions along each axis."""
         return tuple(high - low for low, high in zip(self.low, self.high, strict=True))
 
     @property
     def panel_count(self) -> int:
-        """How many panels there are."""
+        """The number of panels."""
         return self.channels * prod(self.extents[:-2])
 
     @property
     def end(self) -> int:
-        """The number of the first panel behind these."""
+        """The number of the first panel after these."""
         return self.first + self.panel_count
 
     def place(self, index: Index) -> Place:
-        """Where (channel, *position) stands."""
+        """The place of (channel, *position)."""
         channel, *position = index
         shifted = [at - low for at, low in zip(position, self.low, strict=True)]
         *lead, row, column = (0, *shifted) if len(shifted) == 1 else shifted
@@ -194,12 +201,12 @@ class Sheet(NamedTuple):
 
     def indices(self) -> Iterator[Index]:
         """Every (channel, *position), row-major. Raises ParameterError for more than can be drawn."""
-        _refuse_many(self.channels * prod(self.extents), f"the {self.group} with all that is drawn around it")
+        _refuse_many(self.channels * prod(self.extents), f"the {self.group} with its surroundings")
         spans = (range(low, high) for low, high in zip(self.low, self.high, strict=True))
         return product(range(self.channels), *spans)
 
     def panels(self, cells: dict[Place, Cell]) -> tuple[Panel, ...]:
-        """The panels with these cells; a place without one stays open."""
+        """The panels with these cells; a place without a cell stays empty."""
         *lead, columns = self.extents
         rows = lead[-1] if lead else 1
         return tuple(

@@ -1,4 +1,4 @@
-"""A transposed convolution in three views at once: what the inputs scatter, the stretched input, the matrix."""
+"""A transposed convolution in three views at once: scattered kernels, the stretched input, and the matrix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from convarith_gallery.views.subject import Sheet, Subject, written
 
 
 def tell(subject: Subject) -> Story:
-    """One step an output, in all three views: which inputs scatter to it, its window, its row.
+    """One step per output, in all three views: the inputs that reach it, its window, and its row.
 
     >>> import convarith as ca
     >>> story = tell(Subject.of(ca.ConvTranspose(kernel_size=2, stride=2, ndim=1), (2,)))
@@ -41,13 +41,13 @@ def tell(subject: Subject) -> Story:
         steps.append(Step(marks, keeps, each[0].caption))
     return replace(
         stories[0], groups=groups, panels=tuple(panels), steps=tuple(steps), joins=tuple(joins),
-        remarks=("the same sum three ways: scattered kernels, a window over the stretched input, a row of the matrix",),
+        remarks=("three views of the same sum: scattered kernels, a window over inserted zeros, a row of the matrix",),
         breaks=tuple(f"{number} {next(iter(story.groups))}" for number, story in enumerate(stories) if number),
     )  # fmt: skip
 
 
 def meet(subject: Subject) -> Story:
-    """One step an output: the inputs whose kernels reach it, each with the weight it arrives with."""
+    """One step per output: the inputs whose kernels reach it, each with its weight."""
     layer = subject.layer
     assert isinstance(layer, ConvTranspose)
     inputs = Sheet.of("input", subject.shape)

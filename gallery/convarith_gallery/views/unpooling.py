@@ -1,4 +1,4 @@
-"""Max pooling and back: every largest value returns to where it stood, zeros elsewhere."""
+"""Max pooling and unpooling: every maximum returns to its original position, with zeros elsewhere."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from convarith_gallery.views.subject import Sheet, Subject, written
 
 
 def tell(subject: Subject) -> Story:
-    """One step a pooled value: the place of its window's largest value, kept as an index, takes it back.
+    """One step per pooled value: it returns to the position of the maximum of its window, which is kept as an index.
 
-    The subject is the unpooling layer; the input of the pool in front of it is made to fit its input.
+    The subject is the unpooling layer; the values of the subject are the input of the pool before it.
 
     >>> import convarith as ca
     >>> story = tell(Subject.of(ca.MaxUnpool(kernel_size=2, ndim=1), (2,), [1, 4, 3, 2]))
     >>> story.steps[0].caption, [cell.text for cell in story.panels[1].rows[0]]
-    ('4, the largest of its window, goes back to 1', ['4', '3'])
+    ('4, the maximum of its window, returns to 1', ['4', '3'])
     """
     layer = cast(MaxUnpool, subject.layer)
     pool = MaxPool(kernel_size=layer.kernel_size, stride=layer.stride, padding=layer.padding, ndim=layer.ndim)
@@ -42,7 +42,7 @@ def tell(subject: Subject) -> Story:
         marks[pooled.place(read.target)] = Cell("kernel", text, _index(best), heavy=True)
         target = outputs.place(best)
         marks[target] = Cell("now", text, heavy=True)
-        caption = f"{text}, the largest of its window, goes back to {position(best, before.shape[0])}"
+        caption = f"{text}, the maximum of its window, returns to {position(best, before.shape[0])}"
         link = (Area.at(pooled.place(read.target)), Area.at(target))
         steps.append(Step(marks, {target: Cell("output", text)}, caption, (link,)))
     panels = inputs.panels(
@@ -60,5 +60,5 @@ def tell(subject: Subject) -> Story:
 
 
 def _index(source: Index) -> str:
-    """A place as a small number beside its value."""
+    """A position as a small number next to its value."""
     return ",".join(map(str, source[1:]))

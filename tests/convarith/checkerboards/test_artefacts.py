@@ -1,10 +1,10 @@
-"""The laws of the artefacts of real weights; the oracle is torch on constant inputs.
+"""The laws of the artefacts of given weights. The oracle is torch with constant inputs.
 
 - The phase sums are what torch computes in the interior for constant inputs: the output of the layer, the sub-pixels
-  behind a shuffle, the gradient of the input of a strided convolution.
+  after a shuffle, the gradient of the input of a strided convolution.
 - The strength is the root-mean-square of the pattern divided by that of the mean; the spectrum has the same power.
-- E[y^2] of a phase is the output of torch's layer with squared weights on ones.
-- Only equal phase sums have no pattern; weights initialised by ICNR have none.
+- E[y^2] of a phase is the output of torch's layer with squared weights for ones.
+- There is no pattern exactly if all phase sums are equal, as they are for weights initialised by ICNR.
 - A module and its checkpoint give the same list, strongest first, and say which weights do not match.
 - A checkpoint that would run code is refused.
 """
@@ -27,7 +27,7 @@ MODEL = "up: ConvTranspose2d(4, 6, 3, stride=2, groups=2); mix: Conv2d(6, 8, 3, 
 
 
 def answers(torch: ModuleType, layers: list[Any], channels: int, ndim: int, phases: tuple[int, ...]) -> Any:
-    """The inner outputs of each phase, for every channel of the input set to 1: (shown, channels, phases)."""
+    """The inner outputs of each phase, with one input channel at a time set to 1: (shown, channels, phases)."""
     size = 24
     found = []
     for channel in range(channels):
@@ -43,7 +43,7 @@ def answers(torch: ModuleType, layers: list[Any], channels: int, ndim: int, phas
 
 
 def dense(found: Any, groups: int) -> Any:
-    """Phase sums with a zero for every channel that a group does not read."""
+    """Phase sums with zeros for the channels that a group does not read."""
     shown, own = found.shape[:2]
     whole = np.zeros((shown, own * groups, *found.shape[2:]))
     for channel in range(shown):

@@ -1,21 +1,22 @@
-"""Overlap keeps these laws. The oracle is torch, run on ones, or a loop that hits every position one by one.
+"""The laws of overlap. The oracle is torch, run on ones, or a loop that hits every position one by one.
 
-Of one layer, with borders, dilation, output_padding, padding on two sides, in 1-D to 3-D:
+For one layer in 1-D to 3-D, with borders, dilation, output_padding and asymmetric padding:
 
-- The counts of a transposed convolution are torch's own layer on ones with ones for weights.
-- The counts of a convolution or pool are the gradient of its input, all windows summed, whatever the padding mode.
-- Even, holes and the period are exactly those of the counts of a large input; borders are as wide as told, no wider.
-- Fold and Unfold hit what torch's do; an average pool's shares are torch's gradient.
-- The map of all positions is the outer product.
+- The counts of a transposed convolution are the output of torch's layer for ones, with all weights set to one.
+- The counts of a convolution or pool are the gradient of its input, summed over all windows, for every padding mode.
+- Evenness, holes and period are exactly those of the counts of a large input; borders are exactly as wide as stated.
+- Fold and Unfold hit the same positions as torch's; the shares of an average pool are torch's gradient.
+- The map of all positions is the outer product of the counts of each axis.
 
-Of branches, beside what holds for a stack: they are even exactly when no weights of the branches would be uneven.
+For a stack:
 
-Of a stack:
+- The counts are torch's; the pattern, its period and the verdict are those of the counts of a large input.
+- The Fourier transform of the pattern has exactly the frequencies that are added and not removed.
 
-- Counts are torch's; the pattern, its period and the verdict are those of the counts of a large input.
-- A frequency that is brought and not cured is in the Fourier transform of the pattern, and no other is.
+For branches, in addition to the laws of a stack: they are even exactly if random factors of the branches leave no
+pattern.
 
-And for single ones: the facts of the lectures; what no pattern fits is refused with the remedy.
+Examples: the facts from the lectures; a layer or network without a pattern is refused with a remedy.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ from convarith.layers.base import Layer
 from convarith.layers.registry import build
 
 STACKS = 10
-"""One random stack for so many random layers: --random-overlaps 50000 tries 5000 stacks."""
+"""One random stack for this many random layers: --random-overlaps 50000 tries 5000 stacks."""
 
 
 def hits(kernel: int, stride: int, dilation: int, inputs: int) -> list[int]:
-    """The whole output of a transposed convolution along one axis, one hit after the other."""
+    """The uncropped counts of a transposed convolution along one axis, counting hit by hit."""
     counts = [0] * (stride * (inputs - 1) + dilation * (kernel - 1) + 1)
     for at, tap in product(range(inputs), range(kernel)):
         counts[stride * at + dilation * tap] += 1
@@ -73,7 +74,7 @@ def random_reading(rng: random.Random, ndim: int) -> Layer:
 
 
 def ones_through(torch: ModuleType, layers: tuple[Layer, ...], sizes: tuple[int, ...], channels: int = 1) -> Any:
-    """torch's layers, all their weights ones, on ones."""
+    """The output of torch's layers for ones, with all weights set to one."""
     values = torch.ones(1, channels, *sizes, dtype=torch.float64)
     with torch.no_grad():
         for layer in layers:
@@ -93,7 +94,7 @@ def outer(torch: ModuleType, found: Overlap) -> Any:
 
 
 def windows(layer: Any, size: int, axis: int) -> list[int]:
-    """How many windows read each input along one axis, one after the other."""
+    """How many windows read each input along one axis, counted window by window."""
     (before, after), mode = layer.pads(axis), getattr(layer, "padding_mode", "zeros")
     places: list[int | None] = list(range(size))
     for at in range(1, before + 1):
@@ -105,7 +106,7 @@ def windows(layer: Any, size: int, axis: int) -> list[int]:
     outputs = layer.rules(layer.ndim)[axis](size)
     for window, tap in product(range(outputs), range(kernel)):
         at = window * stride + tap * dilation
-        place = places[at] if at < len(places) else None  # ceil_mode hangs over the end
+        place = places[at] if at < len(places) else None  # in ceil_mode, a window may reach beyond the end
         if place is not None:
             counts[place] += 1
     return counts
@@ -330,7 +331,7 @@ def test_the_map_is_the_outer_product(torch: ModuleType) -> None:
 
 
 def random_stack(rng: random.Random) -> tuple[Layer, ...]:
-    """A chain in 1-D that upsamples."""
+    """A chain of 1-D layers, most of which upsample."""
     layers: list[Layer] = []
     for _ in range(rng.randint(1, 4)):
         kind = rng.choice(("up", "up", "up", "conv", "nearest", "pad", "relu", "conv"))
@@ -423,7 +424,7 @@ def test_the_gradient_of_a_stack_is_torchs(torch: ModuleType, random_overlaps: i
 
 
 def random_branches(rng: random.Random) -> str:
-    """A decoder in 1-D whose maps of one size meet: a map and up to three ways on from it, again and again."""
+    """A 1-D decoder with branches: at each level, up to three paths from the same map are added."""
     lines, name = [], "input"
     for number in range(rng.randint(1, 3)):
         stride = rng.choice((1, 2, 2, 3))
@@ -450,12 +451,12 @@ def random_branches(rng: random.Random) -> str:
 
 
 def ones_through_nodes(torch: ModuleType, net: ca.Network, values: Any) -> Any:
-    """torch's modules, all their weights ones, node by node."""
+    """The output of torch's modules, node by node, with all weights set to one."""
     known = {"input": values}
     for node in net.nodes:
         reads = [known[name] for name in node.inputs]
         if node.layer.kind in ("add", "concat"):
-            known[node.name] = torch.stack(reads).sum(0)  # a Concat's channels are summed by what reads them
+            known[node.name] = torch.stack(reads).sum(0)  # the next layer sums the channels of a Concat
             continue
         module = ca.pytorch.to_module(node.layer).double()
         for parameter in module.parameters():
@@ -485,7 +486,7 @@ def test_branches_are_torchs(torch: ModuleType, random_overlaps: int) -> None:
 
 
 def test_the_axes_of_branches_are_torchs(torch: ModuleType) -> None:
-    """In 2-D the counts of branches are sums of products, not products of sums."""
+    """In 2-D, the counts of branches are sums of products, not products of sums."""
     rng, seen, sums = random.Random(13), 0, 0
     while seen < 60:
         text = random_branches(rng).replace("1d", "2d").replace("padding='same'", "padding=1")
@@ -514,7 +515,7 @@ def test_the_axes_of_branches_are_torchs(torch: ModuleType) -> None:
 
 
 def test_branches_are_even_exactly_when_random_weights_are(torch: ModuleType) -> None:
-    """Kernels of random numbers whose phases are equal where the layer is even: what is left is the union's."""
+    """Each layer is all ones times a random factor, so that no branch cancels the pattern of another."""
     rng, seen = random.Random(12), 0
     torch.manual_seed(0)
     while seen < 150:
@@ -523,7 +524,7 @@ def test_branches_are_even_exactly_when_random_weights_are(torch: ModuleType) ->
             continue
         found = ca.overlap(net)
         known = {"input": torch.ones(1, 1, 60, dtype=torch.float64)}
-        for node in net.nodes:  # each layer's ones, times a number of its own: no branch cancels another
+        for node in net.nodes:  # ones times a random factor for each layer
             reads = [known[name] for name in node.inputs]
             if node.layer.kind == "add":
                 known[node.name] = torch.stack(reads).sum(0)
@@ -572,7 +573,7 @@ conv1: Conv2d(16, 1, 3, padding=1)
 """
 
 
-def test_a_unet_names_the_layer_that_brings_it() -> None:
+def test_a_unet_names_the_layer_that_adds_the_pattern() -> None:
     assert ca.overlap(ca.parse_network(UNET.format(4, 1))).even
     found = ca.overlap(ca.parse_network(UNET.format("3, output_padding=1", 1)))
     assert found.side == "output"
@@ -595,7 +596,10 @@ def test_a_unet_whose_skips_are_matched() -> None:
     net = ca.parse_network(matched)
     assert ca.overlap(net).even
     assert ca.overlap(net, 16).counts is not None
-    with pytest.raises(ca.ShapeError, match=r"fit.*meets 12x12 and 13x13: how it matches them is not known"):
+    with pytest.raises(
+        ca.ShapeError,
+        match=r"fit.*gets sizes 12x12 and 13x13, and how it matches them is not known: give an input size",
+    ):
         ca.overlap(net, 13)
 
 
@@ -618,11 +622,11 @@ def test_the_order_matters() -> None:
     cured = ca.overlap(ca.Network.chain([first, then]))
     assert cured.even
     assert cured.period == (1,)
-    assert cured.why == "layer 0 brings 1/4 cycles a position, which layer 1 cures"
+    assert cured.why == "layer 0 adds 1/4 cycles per position, which layer 1 removes"
     assert cured.repairs == []
     left = ca.overlap(ca.Network.chain([then, first]))
     assert sorted(left.interior[0]) == [2, 4]
-    assert left.why == "layer 1 brings 1/2 cycles a position, which stays"
+    assert left.why == "layer 1 adds 1/2 cycles per position, which no later layer removes"
     assert {repair.node for repair in left.repairs} == {"1"}
 
 
@@ -635,9 +639,9 @@ def test_the_order_matters() -> None:
         ("ConvTranspose1d(1, 1, 3)", "stride 1 hits every output equally often"),
         ("ConvTranspose1d(1, 1, 4, stride=3)", "stride 3 does not divide kernel_size 4: counts of 1 and 2"),
         ("ConvTranspose1d(1, 1, 2, stride=2, dilation=2)", "dilation 2 and stride 2 share the factor 2: 1 output in 2 is hit"),
-        ("Conv1d(1, 1, 1, stride=2)", "kernel_size 1 is less than stride 2: inputs between are never hit"),
+        ("Conv1d(1, 1, 1, stride=2)", "kernel_size 1 is less than stride 2: inputs in between are never hit"),
         ("ConvTranspose2d(1, 1, (4, 3), stride=2)",
-         "axis 0: stride 2 divides kernel_size 4; axis 1: stride 2 does not divide kernel_size 3: counts of 1 and 2"),
+         "H: stride 2 divides kernel_size 4; W: stride 2 does not divide kernel_size 3: counts of 1 and 2"),
     ],
 )  # fmt: skip
 def test_the_reason(layer: str, why: str) -> None:
@@ -647,10 +651,10 @@ def test_the_reason(layer: str, why: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("Linear(2, 3)", "Linear.* hits no fixed pattern of positions: ask for a transposed convolution"),
-        ("Upsample(scale_factor=2, mode='bilinear')", "hits no fixed pattern"),
-        ("Upsample(scale_factor=1.5)", "hits no fixed pattern"),
-        ("Upsample(size=7)", "hits no fixed pattern"),
+        ("Linear(2, 3)", "Linear.* does not hit a fixed pattern of positions: use a transposed convolution"),
+        ("Upsample(scale_factor=2, mode='bilinear')", "does not hit a fixed pattern"),
+        ("Upsample(scale_factor=1.5)", "does not hit a fixed pattern"),
+        ("Upsample(size=7)", "does not hit a fixed pattern"),
     ],
 )
 def test_a_layer_without_a_pattern_is_refused(text: str, message: str) -> None:
@@ -661,14 +665,20 @@ def test_a_layer_without_a_pattern_is_refused(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: ReLU(); b: Tanh()(input); Add()(a, b)", "no layer at its end that upsamples, and none at its start"),
+        (
+            "a: ReLU(); b: Tanh()(input); Add()(a, b)",
+            "no layer at its end that upsamples, and no convolution or pool at its start",
+        ),
         (
             "Conv2d(1, 1, 3); ConvTranspose2d(1, 1, 3, 2); a: MaxPool2d(2); b: Tanh(); Add()(a, b)",
-            "upsamples in front of",
+            "upsamples before .*: analyse the layers before it and after it separately",
         ),
-        ("up: ConvTranspose2d(1, 1, 3, stride=2); MaxPool2d(2)", r"up .* upsamples in front of .*MaxPool2d"),
+        ("up: ConvTranspose2d(1, 1, 3, stride=2); MaxPool2d(2)", r"up .* upsamples before .*MaxPool2d"),
         ("Linear(2, 3)", "no layer at its end that upsamples"),
-        ("ConvTranspose1d(1, 1, 3, stride=70000)", "multiply to 70000: at most 65536 are followed"),
+        (
+            "ConvTranspose1d(1, 1, 3, stride=70000)",
+            "product of the strides is 70000, more than the supported 65536: use fewer layers",
+        ),
     ],
 )
 def test_a_network_without_a_pattern_is_refused(text: str, message: str) -> None:
@@ -678,11 +688,11 @@ def test_a_network_without_a_pattern_is_refused(text: str, message: str) -> None
 
 def test_sizes_and_positions_are_checked() -> None:
     layer = ca.parse("ConvTranspose2d(1, 1, 3, stride=2)")
-    with pytest.raises(ca.ShapeError, match="lies outside of 9x9"):
+    with pytest.raises(ca.ShapeError, match="lies outside 9x9: positions are counted from 0"):
         ca.overlap(layer, 4).count((9, 0))
-    with pytest.raises(ca.ShapeError, match="has 1 numbers: give 2"):
+    with pytest.raises(ca.ShapeError, match="has 1 number: give 2, one per axis"):
         ca.overlap(layer).count(0)
-    with pytest.raises(ca.ShapeError, match="has 3 numbers: give 2"):
+    with pytest.raises(ca.ShapeError, match="has 3 numbers: give 2, one per axis"):
         ca.overlap(ca.Network.chain([layer]), (4, 4, 4))
     with pytest.raises(ca.ShapeError, match="2 spatial axes"):
         ca.overlap(layer, (4, 4, 4))

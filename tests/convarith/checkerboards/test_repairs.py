@@ -1,9 +1,9 @@
-"""Repairs keep these laws, by torch or one window after the other.
+"""The laws of repairs. The oracle is torch.
 
-- Each has the output size of the layer it replaces, for every input size, and refuses what that refuses.
-- Each is even: torch's outputs of ones with ones for weights, or its gradients, are equal behind the border.
-- An even layer has none; what a layer cannot have is left out.
-- The way back of `mirror` and the repair of the transposed convolution it stands for are the same layers.
+- A repair has the same output size as the layer that it replaces, for every input size.
+- A repair is even: torch's outputs for ones with all weights set to one, or its gradients, are equal inside the border.
+- An even layer has no repairs; a repair that a layer cannot have is left out.
+- `mirror` uses the same layers as the repair of the corresponding transposed convolution.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def test_repairs_of_a_transposed_convolution(torch: ModuleType, random_overlaps:
                 expected = through((layer,), (size,) * ndim)
                 if expected is not None:
                     assert through(repair.layers, (size,) * ndim) == expected, (layer, repair, size)
-            size = 60  # the ends do not meet
+            size = 60  # large enough that the borders do not meet
             with torch.no_grad():
                 values = ones_through(torch, repair.layers, torch.ones(1, 1, *(size,) * ndim, dtype=torch.float64))
             assert values.shape[2:] == layer.output_size((size,) * ndim)
@@ -130,7 +130,9 @@ def test_the_gradients_of_repairs_are_even_by_torch(torch: ModuleType) -> None:
             ones_through(torch, repair.layers, values).sum().backward()
             found = ca.overlap(ca.Network.chain(repair.layers), (50, 50))
             reach = [sum(each) for each in found.border]
-            inside = inner(values.grad[0, 0], found)[: 44 - reach[0], : 44 - reach[1]]  # the end has what is left over
+            inside = inner(values.grad[0, 0], found)[
+                : 44 - reach[0], : 44 - reach[1]
+            ]  # without the positions that the stride leaves over
             assert inside.numel()
             assert inside.max() - inside.min() < 1e-9 * inside.max(), (layer, repair)
             seen += 1

@@ -1,8 +1,8 @@
-"""The code of decoders of random encoders, run in torch.
+"""The generated code of decoders of random encoders, run in torch.
 
-- In every way the whole autoencoder gives back the shape it was designed for, with a gradient for every parameter of
-  the decoder, and its parameters are those that were counted.
-- Where it follows sizes, it gives back another legal input, too.
+- With all options, the whole autoencoder restores the shape that it was designed for, every parameter of the decoder
+  gets a gradient, and the number of parameters is as reported.
+- If the decoder follows the encoder's sizes, it also restores another shape that the encoder accepts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WAYS: list[dict[str, Any]] = [
 
 
 def other_shape(rng: random.Random, net: ca.Network, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Another shape that the encoder takes, or the same."""
+    """Another shape that the encoder accepts, or the same shape if none was found."""
     for _ in range(10):
         other = (shape[0], *(max(1, size + rng.randint(-4, 9)) for size in shape[1:]))
         try:
@@ -38,7 +38,7 @@ def other_shape(rng: random.Random, net: ca.Network, shape: tuple[int, ...]) -> 
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-def test_the_code_gives_every_shape_back(torch: ModuleType, random_encoders: int, way: dict[str, Any]) -> None:
+def test_the_code_restores_every_shape(torch: ModuleType, random_encoders: int, way: dict[str, Any]) -> None:
     others = 0
     for number in range(random_encoders // 8):
         rng = random.Random(number)
@@ -58,7 +58,7 @@ def test_the_code_gives_every_shape_back(torch: ModuleType, random_encoders: int
     assert others > 0 or not way.get("any_size", way.get("skips", False))
 
 
-def test_a_pixel_shuffle_alone_needs_no_start(torch: ModuleType) -> None:
+def test_a_pixel_shuffle_alone_needs_no_initialisation(torch: ModuleType) -> None:
     net = ca.parse_network("PixelUnshuffle(2); Conv2d(4, 8, 3, stride=2, padding=1)")
     decoder = ca.mirror(net, (1, 20, 20), upsample="resize", any_size=True)
     assert decoder.verify().problems == ()

@@ -1,20 +1,20 @@
-"""Mirrored decoders keep these laws. torch runs every layer; no size is compared with a size of ours.
+"""The laws of mirrored decoders. The oracle is torch, which runs every layer.
 
-Over random encoders:
+For random encoders:
 
-- Each step of a decoder ends with the shape that torch's own encoder has there; the last with the input's.
-- Even decoders hit every position equally often; of the others the report counts every layer that does not.
-- A remedy for a checkerboard is even and has the sizes of the layer it replaces.
-- Where sizes follow the encoder, every input that the encoder takes comes back.
-- A decoder of fixed layers serves exactly the sizes that come back in torch.
+- Each step of a decoder ends with the shape that torch's encoder has there; the last step ends with the input shape.
+- Even decoders hit every position equally often; for others, the report lists exactly the layers that do not.
+- A remedy for a checkerboard is even and has the same sizes as the layer that it replaces.
+- If the decoder follows the encoder's sizes, every input that the encoder accepts is restored.
+- A decoder of fixed layers serves exactly the sizes that torch restores.
 
-The last two with a batch of two: of one, a GroupNorm refuses the sizes that leave a group a single value.
+The last two use a batch of two: with a batch of one, a GroupNorm refuses sizes that leave a group a single value.
 
-And for single ones:
+Examples:
 
-- The decoders of the lectures, DeconvNet and the sizes of an audio codec come out as printed.
-- A norm behind a mirrored layer has that layer's channels; the final activation stands at the end only.
-- What has no mirror is refused with the change that would give it one.
+- The decoders of the lectures and DeconvNet are as published; an audio codec restores every length.
+- A norm after a mirrored layer has the channels of that layer; the final activation is only at the end.
+- An encoder that cannot be mirrored is refused, with the change that would help.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def modules(network: ca.Network) -> list[Any]:
 
 
 def run(torch: ModuleType, layers: list[Any], values: Any) -> Any:
-    """What a chain makes of a tensor; None where torch refuses it."""
+    """The output of a chain of modules; None if torch refuses the input."""
     try:
         with torch.no_grad():
             for layer in layers:
@@ -66,7 +66,7 @@ def text_of(network: ca.Network) -> list[str]:
 
 @pytest.mark.parametrize("even", [False, True])
 @pytest.mark.parametrize("upsample", ["transposed", "resize", "pixel-shuffle"])
-def test_every_step_leads_to_the_shape_of_torchs_encoder(
+def test_every_step_restores_the_shape_of_torchs_encoder(
     torch: ModuleType, random_encoders: int, upsample: str, even: bool
 ) -> None:
     for rng, net, shape in encoders(random_encoders):
@@ -88,7 +88,7 @@ def test_every_step_leads_to_the_shape_of_torchs_encoder(
         assert tuple(back.shape[1:]) == shape, f"{net}\non {shape}"
 
 
-def test_the_way_back_has_steps_for_every_stage(random_encoders: int) -> None:
+def test_there_is_a_step_for_every_stage(random_encoders: int) -> None:
     for _, net, shape in encoders(random_encoders):
         steps = ca.mirror(net, shape).steps
         assert [step.stage.name for step in steps] == [
@@ -99,7 +99,7 @@ def test_the_way_back_has_steps_for_every_stage(random_encoders: int) -> None:
 
 @cache
 def hits_evenly(kernel: int, stride: int, dilation: int) -> bool:
-    """Brute force: ones spread by a kernel of ones; inside, every position has the same sum."""
+    """Brute force: with ones as input and kernel, every inner position has the same sum."""
     import torch
 
     span = dilation * (kernel - 1) + 1
@@ -112,7 +112,7 @@ def hits_evenly(kernel: int, stride: int, dilation: int) -> bool:
 
 
 def uneven(layer: ca.Layer) -> tuple[int, ...]:
-    """The axes along which a transposed convolution does not hit evenly."""
+    """The axes along which a transposed convolution is uneven."""
     if not isinstance(layer, ca.ConvTranspose):
         return ()
     assert layer.ndim is not None
@@ -157,7 +157,7 @@ def test_the_cost_of_even_kernels_is_counted(torch: ModuleType, random_encoders:
         assert decoder.report.cost_of_even == counts[1] - counts[0]
 
 
-def test_where_sizes_follow_every_legal_input_comes_back(random_encoders: int) -> None:
+def test_a_decoder_that_follows_sizes_restores_every_accepted_input(random_encoders: int) -> None:
     taken = 0
     for rng, net, shape in encoders(random_encoders):
         upsample, skips = rng.choice(STRATEGIES), rng.random() < 0.3
@@ -180,9 +180,7 @@ def test_where_sizes_follow_every_legal_input_comes_back(random_encoders: int) -
     assert taken > 3 * random_encoders
 
 
-def test_a_fixed_decoder_serves_exactly_the_sizes_that_come_back_in_torch(
-    torch: ModuleType, random_encoders: int
-) -> None:
+def test_a_fixed_decoder_serves_exactly_the_sizes_that_torch_restores(torch: ModuleType, random_encoders: int) -> None:
     returned = checked = 0
     for rng, net, shape in encoders(random_encoders // 6):
         if prod(shape) > 2_500:
@@ -206,7 +204,7 @@ def test_a_fixed_decoder_serves_exactly_the_sizes_that_come_back_in_torch(
 # The lectures ----------------------------------------------------------------------------------------------------------
 
 
-def test_sutds_decoder_comes_out_as_printed() -> None:
+def test_the_decoder_of_sutd_is_as_published() -> None:
     net = ca.parse_network(
         "Conv2d(1, 16, 3, stride=2, padding=1); ReLU(); Conv2d(16, 32, 3, stride=2, padding=1); ReLU(); Conv2d(32, 64, 7)"
     )
@@ -221,8 +219,8 @@ def test_sutds_decoder_comes_out_as_printed() -> None:
 
 
 @pytest.mark.parametrize("latent", [8, 32])
-def test_fleurets_decoders_come_out_as_printed(latent: int) -> None:
-    """The deep autoencoder's, and with 32 channels the upscaler's, whose encoder is that of 14 x 14."""
+def test_the_decoders_of_fleuret_are_as_published(latent: int) -> None:
+    """The decoder of the deep autoencoder; with 32 channels, also that of the upscaler."""
     decoder = ca.mirror(ca.parse_network(DEEP.format(latent=latent)), (1, 28, 28))
     assert text_of(decoder.network) == [
         f"ConvTranspose2d({latent}, 32, 4)", "ReLU()",
@@ -234,13 +232,13 @@ def test_fleurets_decoders_come_out_as_printed(latent: int) -> None:
     assert decoder.latent_shape == (latent, 1, 1)
 
 
-def test_csc413s_lost_row_comes_back() -> None:
+def test_the_lost_row_of_csc413_is_restored() -> None:
     decoder = ca.mirror(ca.parse_network("Conv2d(8, 8, 5, stride=2)"), (8, 64, 64))
     assert text_of(decoder.network) == ["ConvTranspose2d(8, 8, 5, stride=2, output_padding=1)"]
 
 
 def test_vgg16_gives_deconvnet() -> None:
-    """Noh, Hong, Han: Learning Deconvolution Network, arXiv 1505.04366, table 2; the image in place of classes."""
+    """Noh, Hong, Han: Learning Deconvolution Network, arXiv 1505.04366, table 2, with the image instead of classes."""
     blocks = ((3, 64, 64), (64, 128, 128), (128, 256, 256, 256), (256, 512, 512, 512), (512, 512, 512, 512))
     lines = [
         f"Conv2d({before}, {after}, 3, padding=1); ReLU(){'; MaxPool2d(2)' if number == len(block) - 2 else ''}"
@@ -261,7 +259,7 @@ def test_vgg16_gives_deconvnet() -> None:
     assert [(str(node.layer), decoder.shapes[node.name]) for node in nodes if str(node.layer) != "ReLU()"] == table
     kinds = [node.layer.kind for node in nodes]
     followed = [after for kind, after in pairwise(kinds) if kind == "conv-transpose"]
-    assert set(followed) == {"elementwise"}  # a ReLU behind every deconvolution but the last
+    assert set(followed) == {"elementwise"}  # a ReLU after every deconvolution except the last
     assert kinds[-1] == "conv-transpose"
     unpooled = [node.inputs[1] for node in nodes if node.layer.kind == "match-size"]
     pools = [node for node in net.nodes if node.layer.kind == "max-pool"]
@@ -271,7 +269,7 @@ def test_vgg16_gives_deconvnet() -> None:
 
 @pytest.mark.parametrize("strides", [(2, 4, 5, 8), (2, 4, 8, 8)])
 def test_audio_codecs_return_every_length(torch: ModuleType, strides: tuple[int, ...]) -> None:
-    """EnCodec's encoder with few channels: kernels of twice the stride."""
+    """EnCodec's encoder with few channels: the kernels are twice as large as the strides."""
     layers, channels = ["Conv1d(1, 2, 7, padding=3)"], 2
     for stride in strides:
         layers += ["ELU()", f"Conv1d({channels}, {2 * channels}, {2 * stride}, {stride}, {ceil(stride / 2)})"]
@@ -308,7 +306,7 @@ def test_a_norm_takes_the_channels_of_the_layer_before_it() -> None:
     ]  # fmt: skip
 
 
-def test_a_norm_that_a_single_value_would_stop_is_left_out(torch: ModuleType) -> None:
+def test_a_norm_of_a_single_value_is_left_out(torch: ModuleType) -> None:
     net = ca.parse_network("Conv2d(1, 2, 1); GroupNorm(2, 2); MaxPool2d(2); Conv2d(2, 4, 1)")
     assert any("GroupNorm" in each for each in text_of(ca.mirror(net, (1, 4, 4)).network))
     tiny = ca.parse_network("AdaptiveAvgPool2d(2); Conv2d(1, 2, 2); GroupNorm(1, 2); Conv2d(2, 1, 1)")
@@ -316,7 +314,7 @@ def test_a_norm_that_a_single_value_would_stop_is_left_out(torch: ModuleType) ->
     assert run(torch, modules(decoder.network), torch.zeros(1, *decoder.latent_shape)).shape == (1, 1, 4, 4)
 
 
-def test_a_linear_latent_is_led_back_through_its_flatten() -> None:
+def test_a_linear_latent_is_restored_through_its_flatten() -> None:
     net = ca.parse_network("Conv2d(1, 8, 3, 2, 1); ReLU(); Flatten(); Linear(1568, 32); ReLU(); Linear(32, 8)")
     assert text_of(ca.mirror(net, (1, 28, 28)).network) == [
         "Linear(8, 32)", "ReLU()", "Linear(32, 1568)", "Unflatten(1, (8, 14, 14))", "ReLU()",
@@ -324,7 +322,7 @@ def test_a_linear_latent_is_led_back_through_its_flatten() -> None:
     ]  # fmt: skip
 
 
-def test_a_cut_of_more_than_is_left_is_filled_up_first() -> None:
+def test_a_crop_larger_than_the_rest_is_padded_first() -> None:
     net = ca.parse_network("ReplicationPad1d((2, -2)); Conv1d(1, 2, 1)")
     decoder = ca.mirror(net, (1, 8))
     assert text_of(decoder.network)[1:] == ["ZeroPad1d((0, 2))", "ZeroPad1d((-2, 0))"]
@@ -332,7 +330,7 @@ def test_a_cut_of_more_than_is_left_is_filled_up_first() -> None:
 
 
 @pytest.mark.parametrize("first", ["MaxPool2d(2)", "Conv2d(8, 8, 2, 2)"])
-def test_a_linear_behind_a_flatten_bounds_what_follows(first: str) -> None:
+def test_a_linear_after_a_flatten_bounds_the_sizes_that_can_be_followed(first: str) -> None:
     net = ca.parse_network(f"{first}; Flatten(); Linear(72, 10)")
     served = dict(ca.mirror(net, (8, 7, 7), any_size=True).report.serves)
     assert {letter: list(sizes) for letter, sizes in served.items()} == {"H": [6, 7], "W": [6, 7]}
@@ -364,7 +362,7 @@ def test_a_linear_behind_a_flatten_bounds_what_follows(first: str) -> None:
         ("Conv2d(1, 8, 3)", (3, 9, 9), {}, "expects 1 channels"),
     ],
 )
-def test_what_has_no_mirror_is_refused_in_one_line(
+def test_an_encoder_without_a_mirror_is_refused_in_one_line(
     text: str, shape: tuple[int, ...], options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ca.ConvarithError, match=message) as caught:

@@ -1,10 +1,10 @@
-"""Mirrored decoders of the models that people build, their code run in torch.
+"""Mirrored decoders of common models, with their code run in torch.
 
-- The code of every model's decoder, in every way, gives back the shape, with a gradient for every parameter of the
-  decoder and a finite loss; the encoder's code runs before it where it can be written.
-- Behind the model itself a decoder that follows sizes gives back three shapes.
+- With all options, the code of every model's decoder restores the input shape, every parameter of the decoder gets a
+  gradient, and the loss is finite. The encoder's code runs before it if the encoder can be written as code.
+- After the model itself, a decoder that follows sizes restores three shapes.
 - The generated code passes the linter, the formatter and mypy.
-- MaxUnpool and the scatter give the same where both can: values go where the largest of their window was.
+- MaxUnpool and scattering give the same result if both are possible: values return to the maximum of their window.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WAYS: list[dict[str, Any]] = [
     {"upsample": "pixel-shuffle", "any_size": True}, {"upsample": "unpool"},
 ]  # fmt: skip
 UNWRITTEN = {"unet-crop", "deconvnet"}
-"""Models with a step that is no module of its own: their decoders run alone, and have no skips and indices."""
+"""Models with an operation that is not a module: their decoders run alone and have no skips and no indices."""
 
 
 @pytest.fixture(scope="module")
@@ -51,17 +51,17 @@ def namespace(code: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
 @pytest.mark.parametrize("model", MODELS, ids=str)
-def test_every_model_comes_back(networks: dict[str, ca.Network], model: Model, way: dict[str, Any]) -> None:
+def test_every_model_is_mirrored(networks: dict[str, ca.Network], model: Model, way: dict[str, Any]) -> None:
     if model.name in UNWRITTEN and (way.get("skips") or way.get("upsample") == "unpool"):
-        pytest.skip("its encoder has a step that cannot be written as a module")
+        pytest.skip("its encoder has an operation that cannot be written as a module")
     trial = ca.mirror(networks[model.name], model.shapes[0], **way).verify()
     assert trial.problems == ()
     assert trial.gradients > 0
 
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model.name != "deconvnet"], ids=str)
-def test_behind_the_model_itself(torch: ModuleType, model: Model) -> None:
-    """But for the DeconvNet, which refuses some values: its own indices can point beyond its maps."""
+def test_a_decoder_after_the_model_itself(torch: ModuleType, model: Model) -> None:
+    """Except for DeconvNet, which fails for some values because its own indices can point outside its maps."""
     encoder = model.make()
     decoder = ca.mirror(ca.pytorch.from_module(encoder, model.shapes[0]), model.shapes[0], any_size=True)
     module = namespace(decoder.code())["Decoder"]()
@@ -112,7 +112,7 @@ def test_scatter_puts_values_where_the_pool_took_them(torch: ModuleType) -> None
 
 
 def test_overlapping_windows_add_up(torch: ModuleType) -> None:
-    """The scatter is the adjoint of the pool: what the pool's backward pass does."""
+    """Scattering is the adjoint of the pool, that is, its backward pass."""
     encoder = ca.parse_network("MaxPool2d(3, stride=1, dilation=2)")
     decoder = namespace(ca.mirror(encoder, (2, 9, 9), upsample="unpool").code())["Decoder"]()
     values = torch.rand(1, 2, 9, 9, requires_grad=True)

@@ -1,13 +1,14 @@
-"""Every frame's claim is true: what a step marks gives what it writes, and what is written is torch's answer.
+"""Every frame is correct: the cells that a step marks give the number that it shows, and that number is torch's.
 
-The laws, over random layers in 1-D to 3-D with whole numbers:
-- The reads of an output, summed (or their largest taken), are torch's output; nothing is read twice.
-- slide: the marked inputs times the small numbers in their corners give the number that the step writes.
-- scatter: what is written before, plus the small number, is what a place holds after; at the end it is torch's output.
+The laws, for random layers in 1-D to 3-D with integers:
+- The sum (or maximum) of the reads of an output is torch's output; nothing is read twice.
+- slide: the marked inputs times the small numbers in their corners give the number that the step shows.
+- scatter: the number in a cell plus the small number is the next number in the cell; the last one is torch's output.
 - zero-insert and matrix: the marked row times the input is the output, and all outputs are torch's.
-- overlap: the counts at the end are torch's transposed convolution of ones.
-- unpool and field: torch's max_unpool and the inputs that get a gradient.
-- A story has a step an output (slide, zero-insert, matrix) or an input (scatter, overlap).
+- overlap: the final counts are torch's transposed convolution of ones.
+- unpool: the output is torch's max_unpool.
+- field: the marked inputs are those that get a gradient.
+- There is one step per output (slide, zero-insert, matrix) or per input (scatter, overlap).
 """
 
 from __future__ import annotations
@@ -29,18 +30,18 @@ from convarith_gallery.views.subject import Subject
 import convarith as ca
 
 CASES = 40
-"""How many random layers each law is tried on."""
+"""The number of random layers for each law."""
 
 
 def whole(text: str) -> Fraction | float:
-    """The number in a cell; a number that is not there is 0."""
+    """The number in a cell; 0 if there is none."""
     if text == "−∞":
         return -inf
     return Fraction(text.replace("−", "-").lstrip("+×") or "0")
 
 
 def random_layer(rng: Random, kind: str) -> tuple[ca.Layer, tuple[int, ...]]:
-    """A layer of a kind, and a small input that it takes."""
+    """A random layer of this kind, and a small input shape that it accepts."""
     while True:
         ndim = rng.choice((1, 1, 2, 2, 3))
         groups = rng.choice((1, 1, 2))
@@ -97,7 +98,7 @@ def random_layer(rng: Random, kind: str) -> tuple[ca.Layer, tuple[int, ...]]:
 
 
 def subjects(kind: str, seed: int, cases: int = CASES) -> Iterator[tuple[Subject, Any]]:
-    """Random subjects with whole numbers, and torch's module with the same weights."""
+    """Random subjects with integers, and torch's modules with the same weights."""
     import torch
 
     for case in range(cases):
@@ -142,7 +143,7 @@ def groups_of(story: Story) -> list[str]:
 
 
 def final(story: Story) -> dict[Place, Cell]:
-    """Every cell as it stays."""
+    """Every cell as it is after the last step."""
     cells = {
         (number, row, column): cell
         for number, panel in enumerate(story.panels)
@@ -156,7 +157,7 @@ def final(story: Story) -> dict[Place, Cell]:
 
 
 def output_texts(story: Story, kept: bool = False) -> list[str]:
-    """The texts of the output's cells, row-major; `kept` leaves out what the padding cuts off."""
+    """The texts of the output's cells, row-major; `kept` leaves out those that the padding crops."""
     names = groups_of(story)
     return [
         cell.text for place, cell in sorted(final(story).items())
@@ -170,7 +171,7 @@ def written_as(expected: Any) -> list[Fraction | float]:
     ]
 
 
-def test_slide_marks_what_it_sums(torch: ModuleType) -> None:
+def test_slide_marks_the_inputs_that_it_sums(torch: ModuleType) -> None:
     for kind in ("conv", "max-pool", "pad", "pixel"):
         for subject, module in subjects(kind, 2):
             story = story_of(subject, "slide")
@@ -187,7 +188,7 @@ def test_slide_marks_what_it_sums(torch: ModuleType) -> None:
                     assert max(whole(cell.text) for cell in read) == whole(now.text)
 
 
-def test_scatter_adds_what_it_says(torch: ModuleType) -> None:
+def test_scatter_adds_the_numbers_that_it_shows(torch: ModuleType) -> None:
     for subject, module in subjects("conv-transpose", 3):
         story = story_of(subject, "scatter")
         assert len(story.steps) == prod(subject.shape)
@@ -215,8 +216,8 @@ def test_zero_insertion_is_the_layer(torch: ModuleType) -> None:
             assert sum(whole(cell.text) * whole(cell.note) for cell in read) == whole(now.text)
 
 
-def test_the_turned_kernel_is_the_notes(torch: ModuleType) -> None:
-    """The window's small numbers are the turned kernel, cell by cell."""
+def test_the_flipped_kernel_gives_the_small_numbers(torch: ModuleType) -> None:
+    """The small numbers in the window are the flipped kernel, cell by cell."""
     subject = Subject.of(ca.ConvTranspose(kernel_size=3, stride=2, ndim=2), (2, 2), numbers=True, weight=range(9))
     story = story_of(subject, "zero-insert")
     assert [[cell.text for cell in row if cell] for row in story.panels[1].rows] == [
@@ -312,7 +313,7 @@ def test_the_field_is_where_the_gradient_is(torch: ModuleType) -> None:
         assert marked == seen, f"{network} at {shape}"
 
 
-def test_three_views_write_the_same(torch: ModuleType) -> None:
+def test_three_views_show_the_same_numbers(torch: ModuleType) -> None:
     for subject, module in subjects("conv-transpose", 7, 20):
         if prod(subject.shape) * prod(subject.output) > 4096:
             continue
@@ -340,9 +341,9 @@ def test_open_layers_are_settled() -> None:
             "Conv2d(1, 1, 3)",
             (4, 4),
             {"values": [1, 2]},
-            r"--values has 2 numbers, but a map of 1x4x4 takes 16: give as many",
+            r"--values has 2 numbers, but a map of 1x4x4 takes 16: give 16",
         ),
-        ("Conv2d(1, 1, 3)", (4, 4), {"weight": [1]}, r"--weight has 1 numbers, but the weight 1x1x3x3 takes 9"),
+        ("Conv2d(1, 1, 3)", (4, 4), {"weight": [1]}, r"--weight has 1 number, but the weight 1x1x3x3 takes 9"),
         ("MaxPool2d(2)", (4, 4), {"weight": [1]}, r"MaxPool2d\(kernel_size=2\) has no weight: leave --weight out"),
         ("Conv2d(2, 1, 3)", (3, 4, 4), {}, r"takes 2 channels, got 3x4x4"),
         ("Conv2d(1, 1, 3)", (1, 1, 4, 4), {}, r"takes 2 sizes, or 3 with the channels first: got 1x1x4x4"),
@@ -361,10 +362,10 @@ def test_refused_subjects(layer: str, size: tuple[int, ...], options: dict[str, 
         ("Conv2d(1, 1, 3)", (4, 4), "sldie", "view 'sldie' is unknown: did you mean 'slide'"),
         ("Conv2d(1, 1, 3)", (4, 4), "field", "view field shows a network, not one layer"),
         ("MaxUnpool2d(2)", (2, 2), "slide", r"is shown by view unpool, not by slide"),
-        ("MaxPool2d(2)", (4, 4), "matrix", "has no matrix, as it is not linear"),
-        ("Conv2d(1, 1, 3)", (40, 40), "matrix", r"the 1444 x 1600 matrix has more than 4096 cells"),
-        ("Softmax(1)", (4, 4), None, "has no picture: the layers that can be drawn are conv, "),
-        ("Upsample(scale_factor=2, mode='bicubic')", (4, 4), None, "has no picture"),
+        ("MaxPool2d(2)", (4, 4), "matrix", "has no matrix because it is not linear: use --view slide"),
+        ("Conv2d(1, 1, 3)", (40, 40), "matrix", r"the 1,444 x 1,600 matrix has more than 4,096 cells"),
+        ("Softmax(1)", (4, 4), None, "cannot be drawn: the layers that can are conv, "),
+        ("Upsample(scale_factor=2, mode='bicubic')", (4, 4), None, "cannot be drawn"),
     ],
 )
 def test_refused_views(layer: str, size: tuple[int, ...], view: str | None, message: str) -> None:
@@ -381,8 +382,8 @@ def test_refused_views(layer: str, size: tuple[int, ...], view: str | None, mess
             "slide",
             "view slide shows one layer: a network is shown by hourglass or field",
         ),
-        ("Conv2d(1, 1, 3); Flatten()", (1, 9, 9), "field", "leave out what begins with a Flatten"),
-        ("Conv1d(1, 1, 3)", (1, 900), "field", "a row of 900 cells is too small to be seen"),
+        ("Conv2d(1, 1, 3); Flatten()", (1, 9, 9), "field", "leave out the layers from the Flatten on"),
+        ("Conv1d(1, 1, 3)", (1, 900), "field", "the cells of a row of 900 are too small to see"),
         ("ReLU()", (1, 9, 9), "field", "no layer that reads more than one position"),
     ],
 )
