@@ -144,9 +144,22 @@ class Pad(SpatialLayer):
         return (*batch, channels, *self.output_size(spatial))
 
     def back(self, input_size: int | Sequence[int]) -> tuple[Layer, ...]:
-        """The same padding taken away, or the crop filled up with zeros."""
-        sides = tuple((-before, -after) for before, after in (self.pads(axis) for axis in range(self.ndim or 1)))
-        return (Pad(padding=sides if self.ndim else sides[0], ndim=self.ndim),)
+        """The same padding taken away, or the crop filled up with zeros.
+
+        A layer that pads one end and crops the other is undone in two steps: torch crops first, so one layer could
+        crop away more than there is.
+
+        >>> Pad(padding=((1, -2),), ndim=1).back(5)
+        (ZeroPad1d((0, 2)), ZeroPad1d((-1, 0)))
+        """
+        pads = [self.pads(axis) for axis in range(self.ndim or 1)]
+        if any(before * after < 0 for before, after in pads):
+            fill = tuple((max(0, -before), max(0, -after)) for before, after in pads)
+            cut = tuple((-max(0, before), -max(0, after)) for before, after in pads)
+            steps = [fill, cut]
+        else:
+            steps = [tuple((-before, -after) for before, after in pads)]
+        return tuple(Pad(padding=sides if self.ndim else sides[0], ndim=self.ndim) for sides in steps)
 
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
         """A window of one tap over the padded input."""
@@ -163,13 +176,8 @@ class Pad(SpatialLayer):
         return Scattering(1, 1, 1, *self.pads(axis))
 
     def way_back(self, passage: Passage) -> Way | None:
-        """What was padded is cut and what was cut is filled up, which comes first: torch cuts first."""
-        pads = [self.pads(axis) for axis in range(passage.ndim)]
-        if not any(before * after < 0 for before, after in pads):
-            return Way.exact(*self.back(passage.before[1:]))
-        fill = tuple((max(0, -before), max(0, -after)) for before, after in pads)
-        cut = tuple((-max(0, before), -max(0, after)) for before, after in pads)
-        return Way.exact(*(Pad(padding=sides, ndim=passage.ndim) for sides in (fill, cut)))
+        """The way back of its own; it does not depend on the input."""
+        return Way.exact(*self.back(passage.before[1:]))
 
     def letters(self, axis: int) -> dict[str, int]:
         """i, and p, or p1 before and p2 after."""

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Opaque(Layer):
+class Recorded(Layer):
     """An operation by its name, with the shapes that were seen when it ran once (with their batch).
 
-    >>> layer = Opaque(operation="torch.fft.rfft", recorded_inputs=((1, 1, 100),), recorded_output=(1, 1, 51))
+    >>> layer = Recorded(operation="torch.fft.rfft", recorded_inputs=((1, 1, 100),), recorded_output=(1, 1, 51))
     >>> layer.output_shape((1, 1, 100))
     (1, 1, 51)
     """
@@ -26,7 +26,7 @@ class Opaque(Layer):
     recorded_output: tuple[int, ...]
     parameters: int = 0
 
-    torch_name: ClassVar[str] = "Opaque"
+    torch_name: ClassVar[str] = "Recorded"
 
     @property
     def name(self) -> str:

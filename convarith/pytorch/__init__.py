@@ -33,7 +33,7 @@ def from_module(module: nn.Module, input_shape: Sequence[int] | None = None) -> 
 
     With `input_shape` (channels first, with or without a batch) the model also runs once on zeros, in evaluation mode,
     and the shape at every node is compared with the one that was recorded. An operation that is unknown, or whose
-    shape differs, becomes Opaque. A model that cannot be traced is recorded from that run. The module is not changed.
+    shape differs, becomes Recorded. A model that cannot be traced is recorded from that run. The module is not changed.
 
     Weights that the model passes to a function count as its parameters. Other tensors that it holds do not, and the
     network's remarks name them. If there are several outputs, the first one is followed.

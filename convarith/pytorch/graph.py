@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from convarith.errors import ConvarithError, ParameterError, ShapeError
 from convarith.layers.base import Layer
-from convarith.layers.recorded import Opaque
+from convarith.layers.recorded import Recorded
 from convarith.networks.network import INPUT, Network, Node
 from convarith.pytorch.calls import (
     Builder,
@@ -373,7 +373,7 @@ class _Conversion:
         counted = set()
         for node in nodes:
             call, count = self.owners.get(node.name, ("", 0))
-            if count and call not in counted and isinstance(node.layer, Opaque):
+            if count and call not in counted and isinstance(node.layer, Recorded):
                 counted.add(call)
                 node = replace(node, layer=replace(node.layer, parameters=count))
             yield node
@@ -467,7 +467,7 @@ class _Conversion:
         """The recorded result with an opaque node for every tensor in it."""
         if isinstance(seen, Seen):
             inputs = tuple(dict.fromkeys(call.streams))
-            layer = Opaque(
+            layer = Recorded(
                 operation=call.function,
                 recorded_inputs=tuple(self.builder.shapes[each.name] for each in inputs),
                 recorded_output=seen.shape,

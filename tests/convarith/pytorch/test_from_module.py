@@ -2,7 +2,7 @@
 
 - A function or tensor method becomes the same layer as a module of torch.nn; its shape is torch's at three sizes.
 - Sizes taken from another tensor become MatchSize, which is right at every size.
-- An unknown operation is Opaque with the recorded shapes; without input_shape it is refused with a one-line error.
+- An unknown operation is Recorded with the recorded shapes; without input_shape it is refused with a one-line error.
 - A model that cannot be traced is recorded from one run, and a remark says so.
 - The batch may be left out. Training mode, weights, buffers and the random state do not change.
 - Nodes that no output depends on are dropped; if there are several outputs, a remark says that the first is followed.
@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import convarith as ca
-from convarith.layers.recorded import Opaque
+from convarith.layers.recorded import Recorded
 
 torch = pytest.importorskip("torch", reason="reads torch models, and torch is not installed")
 nn, F, Tensor = torch.nn, torch.nn.functional, torch.Tensor
@@ -225,7 +225,7 @@ def test_what_is_not_known_is_opaque(function: Callable[..., Any], operations: t
     module = Apply(function, **parts)
     net = read(module, (1, 4, 6, 6))
     assert tuple(node.layer.name for node in net.nodes) == operations
-    assert isinstance(net.nodes[-1].layer, Opaque)
+    assert isinstance(net.nodes[-1].layer, Recorded)
     with torch.no_grad():
         assert net.output_shape((1, 4, 6, 6), batched=True) == tuple(module(torch.zeros(1, 4, 6, 6)).shape)
     part = next((part for part in parts.values() if type(part).__name__ in operations), nn.Identity())
@@ -250,7 +250,7 @@ def relu(x: Tensor) -> Tensor:
 
 def test_a_function_of_the_users_own_is_opaque() -> None:
     net = read(Wrong(), (4, 6, 6))
-    assert [(node.name, type(node.layer)) for node in net.nodes] == [("relu", Opaque)]
+    assert [(node.name, type(node.layer)) for node in net.nodes] == [("relu", Recorded)]
     assert net.output_shape((1, 4, 6, 6), batched=True) == (1, 1, 6, 6)
 
 
@@ -370,7 +370,7 @@ class Attention(nn.Module):
 
 def test_attention_over_positions() -> None:
     net = read(Attention(), (8, 6, 5))
-    assert [node.layer.name for node in net.nodes if isinstance(node.layer, Opaque)] == ["einsum", "einsum", "reshape"]
+    assert [node.layer.name for node in net.nodes if isinstance(node.layer, Recorded)] == ["einsum", "einsum", "reshape"]
     assert net.output_shape((1, 8, 6, 5)) == (1, 8, 6, 5)
 
 

@@ -18,7 +18,7 @@ import pytest
 from support.torch_models import MODELS, LeNet, Model, Noise2Noise
 
 import convarith as ca
-from convarith.layers.recorded import Opaque
+from convarith.layers.recorded import Recorded
 
 SECOND = re.compile(r"\.(flatten|match_size)$")
 """The end of the name of a call's second node, which is the one that gives what torch records."""
@@ -59,7 +59,7 @@ def recorded(torch: ModuleType, module: Any, shape: tuple[int, ...]) -> dict[str
 @pytest.mark.parametrize("model", MODELS, ids=str)
 def test_every_shape_is_torchs(torch: ModuleType, networks: dict[str, ca.Network], model: Model) -> None:
     net, module = networks[model.name], model.make()
-    assert not any(isinstance(node.layer, Opaque) for node in net.nodes)
+    assert not any(isinstance(node.layer, Recorded) for node in net.nodes)
     assert net.remarks == (("the model returns 3 tensors: only the first is followed",) if model.name == "vae" else ())
     for shape in model.shapes:
         ours, theirs = net.shapes(shape), recorded(torch, module, shape)
