@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from math import gcd
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from convarith.errors import ParameterError
 from convarith.layers.base import Layer
+from convarith.layers.reads import Scattering
 from convarith.sizes.rules import hits_evenly
 
 if TYPE_CHECKING:
@@ -61,25 +62,31 @@ class AxisOverlap(Protocol):
         ...
 
 
-class Scatter(NamedTuple):
-    """One axis: every input x adds to the positions s*x + d*j for j < k; the ends are then cropped.
+class OneLayer:
+    """What the overlap of a single layer has in common, whatever the layer."""
 
-    Attributes:
-        kernel, stride, dilation: k, s and d.
-        before, after: the number of positions cropped at each end; negative numbers add positions.
-        given: (inputs, positions) if an input size was given, otherwise None.
+    __slots__ = ()
+
+    @property
+    def single_path(self) -> bool:
+        """True: a single layer is a single path."""
+        return True
+
+    @property
+    def frequencies(self) -> tuple[Frequency, ...]:
+        """Empty: the pattern of a single layer is given by its counts."""
+        return ()
+
+
+class Scatter(Scattering, OneLayer):
+    """The overlap of one axis: every input x adds to the positions s*x + d*j for j < k; the ends are then cropped.
 
     >>> scatter = Scatter(kernel=3, stride=2, given=(3, 7))
     >>> scatter.interior, scatter.border, scatter.counts
     ((2, 1), (1, 1), (1, 1, 2, 1, 2, 1, 1))
     """
 
-    kernel: int
-    stride: int
-    dilation: int = 1
-    before: int = 0
-    after: int = 0
-    given: tuple[int, int] | None = None
+    __slots__ = ()
 
     @property
     def even(self) -> bool:
@@ -144,16 +151,6 @@ class Scatter(NamedTuple):
         first = max(0, -((stride * (inputs - 1) - place) // dilation))
         last = min(kernel - 1, place // dilation)
         return max(0, (last - tap) // step - (first - 1 - tap) // step)
-
-    @property
-    def single_path(self) -> bool:
-        """True: a single layer is a single path."""
-        return True
-
-    @property
-    def frequencies(self) -> tuple[Frequency, ...]:
-        """Empty: the pattern of a single layer is given by its counts."""
-        return ()
 
     def why(self, noun: str) -> str:
         """The reason for the verdict, from the divisors of kernel size, stride and dilation."""

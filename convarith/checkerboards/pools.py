@@ -6,13 +6,18 @@ from fractions import Fraction
 from math import gcd
 from typing import NamedTuple
 
-from convarith.checkerboards.stack import Frequency
+from convarith.checkerboards.axis import OneLayer
 from convarith.errors import ParameterError
 from convarith.layers.base import Layer, SpatialLayer
 from convarith.layers.reads import Bins, Reads
 
 
-class Adaptive(NamedTuple):
+class _Sizes(NamedTuple):
+    inputs: int
+    outputs: int
+
+
+class Adaptive(_Sizes, OneLayer):
     """An adaptive pool along one axis: window j reads positions floor(j*i/o) to ceil((j + 1)*i/o) - 1.
 
     Attributes:
@@ -23,8 +28,7 @@ class Adaptive(NamedTuple):
     ((1, 1, 2, 1, 2, 1, 1), False, (1, 1, 1, 1, 1, 1))
     """
 
-    inputs: int
-    outputs: int
+    __slots__ = ()
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -62,16 +66,6 @@ class Adaptive(NamedTuple):
     def border(self) -> tuple[int, int]:
         """(0, 0): the windows end where the input ends."""
         return 0, 0
-
-    @property
-    def single_path(self) -> bool:
-        """True: a single layer is a single path."""
-        return True
-
-    @property
-    def frequencies(self) -> tuple[Frequency, ...]:
-        """Empty: the pattern of a single layer is given by its counts."""
-        return ()
 
     def why(self, noun: str) -> str:
         """The reason for the verdict: whether the windows share positions."""

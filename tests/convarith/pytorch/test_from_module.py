@@ -370,7 +370,11 @@ class Attention(nn.Module):
 
 def test_attention_over_positions() -> None:
     net = read(Attention(), (8, 6, 5))
-    assert [node.layer.name for node in net.nodes if isinstance(node.layer, Recorded)] == ["einsum", "einsum", "reshape"]
+    assert [node.layer.name for node in net.nodes if isinstance(node.layer, Recorded)] == [
+        "einsum",
+        "einsum",
+        "reshape",
+    ]
     assert net.output_shape((1, 8, 6, 5)) == (1, 8, 6, 5)
 
 
