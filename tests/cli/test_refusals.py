@@ -40,7 +40,7 @@ PARAMETERS = [
     ("shape -k 3 -p -1", "padding is -1: it must be at least 0"),
     ("shape -k 3 -s 2 -p same", "padding='same' needs stride 1, got 2: give the padding as numbers"),
     ("shape -k 3 --groups 0", "groups is 0: it must be at least 1"),
-    ("shape -k 3 --in-channels 3 --groups 2", "in_channels is 3, which groups=2 does not divide"),
+    ("shape -k 3 --in-channels 3 --groups 2", "in_channels is 3, which is not divisible by groups=2"),
     ("shape conv-transpose -k 3 -p same", "takes its padding as a number, got 'same'"),
     ("shape conv-transpose -k 3 -s 2 --output-padding 2",
      "output_padding is 2: it must be less than the stride (2) or the dilation (1), so at most 1"),
@@ -63,7 +63,7 @@ SIZES = [
     ("shape -k 3 -d 3 -i 6",
      "the kernel spans 7 (k=3, d=3) but the padded input is 6: needs an input >= 7, padding >= 1 or dilation <= 2"),
     ("shape Conv2d -k 5 -i 9x3", "Conv2d, axis 1 of 9x3: the kernel spans 5 (k=5)"),
-    ("shape conv2d -k 3 -i 1x2x3", "axis 0 of 2x3: the kernel spans 3 (k=3) but the padded input is 2"),
+    ("shape conv2d -k 3 -i 1x2x3", "H of 2x3: the kernel spans 3 (k=3) but the padded input is 2"),
     ("shape -k 3x3 -i 28x28x28x28", "-i 28x28x28x28 has 4 sizes, but Conv2d(kernel_size=3) has 2 spatial axes (H, W): "
      "write 28x28, or 1x28x28 with the channels first"),
     ("shape -k 3 -i 1x28x28", "-i 1x28x28 was read as the sizes D = 1, H = 28, W = 28; conv2d reads it as 1 channel of 28x28"),
@@ -86,10 +86,10 @@ SIZES = [
     ("shape upsample --scale-factor two", "--scale-factor 'two' is not a number: write 2, or one per axis as in 2x1.5"),
     ("shape conv-transpose -k 1 -p 1 -i 2", "the output would be 0 (i=2, k=1, s=1, p=1)"),
     ("shape -k 3 -p 4 --padding-mode reflect -i 4", "needs an input >= 5"),
-    ("shape pixel-unshuffle --downscale-factor 2 -i 7x8", "2 does not divide 7: give it 6 or 8"),
+    ("shape pixel-unshuffle --downscale-factor 2 -i 7x8", "7 is not divisible by 2: use 6 or 8"),
     ("shape 'Linear(784, 5)' -i 1x28x28",
      "Linear expects 784 features in the last axis, got 28: 1x28x28 flattens to 784"),
-    ("shape glu -i 3", "GLU halves axis 0 of 3: 3 is odd"),
+    ("shape glu -i 3", "GLU halves dim 0 of 3, but 3 is odd"),
 ]  # fmt: skip
 
 MISSING_OR_TOO_MUCH = [
@@ -105,8 +105,8 @@ MISSING_OR_TOO_MUCH = [
     ("shape -k 3 --ceil-mode", "conv has no --ceil-mode: choose from --kernel, --stride,"),
     ("shape avg-pool -k 3 -d 2", "avg-pool has no --dilation: choose from --kernel, --stride,"),
     ("shape 'Conv2d(1, 1, 3'",
-     "line 1, column 7: 'Conv2d(1, 1, 3' is no layer: write a call such as Conv2d(1, 16, 3)"),
-    ("shape 'Conv2d(1, 1, x)'", "line 1, column 14: this is no number, string or tuple"),
+     "line 1, column 7: 'Conv2d(1, 1, 3' is not a layer: write a call such as Conv2d(1, 16, 3)"),
+    ("shape 'Conv2d(1, 1, x)'", "line 1, column 14: expected a number, a string or a tuple"),
     ('shape \'__import__(\'"\'"\'os\'"\'"\').system(\'"\'"\'true\'"\'"\')\'',
      "a layer is a name such as Conv2d, nn.Conv2d or torch.nn.Conv2d"),
 ]  # fmt: skip
@@ -118,7 +118,7 @@ BACKWARDS = [
     ("solve conv -i 28 -o 14 -k 1..1000000000000", "kernel_size from 1 to 1000000000000 is too wide"),
     ("solve conv -i 28 -o 14 -k 1..900000", "more than 2,000,000: narrow them"),
     ("solve conv -i 28x28 -o 14x14 -k 3x5", "a search takes one value for every axis, or bounds"),
-    ("solve conv -i 28x28 -o 1x2x3", "the input 28x28 and the output 1x2x3 have different axes"),
+    ("solve conv -i 28x28 -o 1x2x3", "the input 28x28 and the output 1x2x3 have different numbers of axes"),
     ("solve conv -i 28 -o 14 --in-channels 3", "conv has no parameter 'in_channels' to search"),
     ("solve conv -i 28 -o 14 --most 0", "Invalid value for '--most': 0 is not in the range x>=1."),
     ("solve linear -i 3 -o 3", "cannot search parameters of 'linear': choose from conv,"),

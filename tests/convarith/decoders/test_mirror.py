@@ -360,7 +360,7 @@ def test_a_linear_behind_a_flatten_bounds_what_follows(first: str) -> None:
             {},
             "no layer that changes a shape or has weights: there is nothing to mirror",
         ),
-        ("Conv2d(1, 8, 5); MaxPool2d(3)", (1, 6, 6), {}, "1 .*: .*the nearest input that works has axis 0: 7"),
+        ("Conv2d(1, 8, 5); MaxPool2d(3)", (1, 6, 6), {}, "1 .*: .*the nearest input that works has H = 7"),
         ("Conv2d(1, 8, 3)", (3, 9, 9), {}, "expects 1 channels"),
     ],
 )
