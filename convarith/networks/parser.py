@@ -170,7 +170,7 @@ def _printed(lines: list[str]) -> Network:
     if not reader.nodes:
         raise ParseError("there is no layer in this text")
     names = ", ".join(reader.guessed)
-    remark = f"printed text does not show how the parts of {names} connect: they are read as a chain"
+    remark = f"the printed model does not show how the parts of {names} connect: they are read as a chain"
     return Network(tuple(reader.nodes), (remark,) if names else ())
 
 

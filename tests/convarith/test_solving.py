@@ -305,7 +305,7 @@ SIZES = {"input_size": 3, "output_size": 3}
             "the input 3 and the output 3x3 have different numbers of axes",
         ),
         ("conv", {"input_size": (1,) * 4, "output_size": (1,) * 4}, ca.ShapeError, "1 to 3 spatial axes, got 4"),
-        ("conv", SIZES | {"input_size": (-1,)}, ca.ShapeError, "size -1 has a negative size: sizes are at least 0"),
+        ("conv", SIZES | {"input_size": (-1,)}, ca.ShapeError, "size -1 has a negative size: sizes must be at least 0"),
         ("conv", SIZES | {"input_size": 3.0}, ca.ParameterError, r"size must be an integer, got 3\.0"),
         ("conv", SIZES | {"strid": 2}, ca.ParameterError, "conv has no parameter 'strid' .*did you mean 'stride'"),
         ("avg-pool", SIZES | {"dilation": 2}, ca.ParameterError, "avg-pool has no parameter 'dilation' to search"),
