@@ -52,12 +52,12 @@ class Opaque(Layer):
         """The recorded output shape, only for the recorded input shapes (with any batch)."""
         if tuple(shape[1:] for shape in shapes) != tuple(shape[1:] for shape in self.recorded_inputs):
             seen = " and ".join(map(times, self.recorded_inputs))
-            raise ShapeError(f"{self.operation} is not a known operation: its output was recorded only for {seen}")
+            raise ShapeError(f"the output shape of {self.operation} is known only for the recorded input {seen}")
         if not shapes or shapes[0] == self.recorded_inputs[0]:
             return self.recorded_output
         if self.recorded_output[:1] != self.recorded_inputs[0][:1]:
             raise ShapeError(
-                f"{self.operation} is not a known operation: it was recorded only for a batch of "
+                f"the output shape of {self.operation} is known only for the recorded batch of "
                 f"{self.recorded_inputs[0][0]}"
             )
         return (shapes[0][0], *self.recorded_output[1:])
