@@ -81,7 +81,7 @@ class Layer:
     overlap_side: ClassVar[str] = ""
     """Where overlap is counted: in the 'output' of a layer that upsamples, in the 'gradient' of one with windows."""
     hides_axes: ClassVar[bool] = False
-    """Does the layer accept any number of axes, so that it says nothing about the number of its input?"""
+    """Does the layer accept any number of axes, so that it does not determine how many its input has?"""
     windows_follow_size: ClassVar[bool] = False
     """Do the windows depend on the sizes, so that without sizes there is no pattern?"""
     searched: ClassVar[dict[str, list[Any]] | None] = None
@@ -149,7 +149,7 @@ class Layer:
 
     @property
     def mixes_positions(self) -> bool:
-        """Does an output position depend on other positions than its own?"""
+        """Do positions lose their place, as in a Linear or a Flatten?"""
         return not self.keeps_positions
 
     def carried(self, inputs: tuple[str, ...]) -> tuple[str, ...]:

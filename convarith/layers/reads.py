@@ -323,7 +323,7 @@ class Interpolation(Reads):
 
     @property
     def shares_differ(self) -> bool:
-        """True for the linear modes, in which the closer input has the larger share."""
+        """True except in the nearest modes, because closer inputs have larger shares."""
         return not self._nearest
 
     @property
