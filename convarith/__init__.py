@@ -1,7 +1,7 @@
 """The arithmetic of convolutional layers: exact integers in, exact integers out.
 
-Every name below is loaded when it is first used, so that `import convarith` costs next to nothing. The folders, from
-the ground up: sizes (rules and sets of integers), layers, networks, matrices, pytorch, checkerboards, decoders.
+Each name below is loaded when it is first used, so `import convarith` is fast and needs no other package. The folders,
+from the bottom up: sizes (rules and sets of integers), layers, networks, matrices, pytorch, checkerboards, decoders.
 """
 
 from importlib import import_module

@@ -1,16 +1,16 @@
-"""The errors: one family, so that a caller can catch them all at once."""
+"""The exceptions of convarith. They share one base class, so a caller can catch them all at once."""
 
 
 class ConvarithError(ValueError):
-    """A question that has no answer. The message gives the values, the rule and the remedy."""
+    """Base class of all errors. The message gives the values, the rule they break and how to fix them."""
 
 
 class ShapeError(ConvarithError):
-    """This layer cannot take this size."""
+    """A layer does not accept an input of this size or shape."""
 
 
 class ParameterError(ConvarithError):
-    """This layer cannot exist."""
+    """The parameters do not make a valid layer."""
 
 
 class MissingDependencyError(ConvarithError):
@@ -18,11 +18,11 @@ class MissingDependencyError(ConvarithError):
 
 
 class ParseError(ConvarithError):
-    """This text is no layer.
+    """The text does not describe a layer or a network.
 
     Attributes:
-        line: line of the mistake, counted from 1.
-        column: column of the mistake, counted from 1.
+        line: the line of the mistake, counted from 1.
+        column: the column of the mistake, counted from 1.
 
     >>> import convarith as ca
     >>> try:

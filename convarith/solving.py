@@ -1,4 +1,4 @@
-"""The inverse questions: which inputs give an output, and which parameters lead from one size to another."""
+"""Inverse questions: which inputs give an output, and which parameters turn one size into another."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from convarith.sizes.sets import SizeRange
 BOUNDS = {
     "kernel_size": (1, 7), "stride": (1, 4), "padding": (0, 3), "dilation": (1, 2), "output_padding": (0, 3),
 }  # fmt: skip
-"""Least and greatest value of each parameter that is searched, unless the call says otherwise."""
+"""The smallest and largest value to search for each parameter, unless the call gives others."""
 
 MOST_CANDIDATES = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """A layer that leads from the input size to the output size.
+    """A layer that turns the input size into the output size.
 
     Attributes:
-        layer: the layer; its dimension stays open where one size was given.
-        even: is its transposed overlap even inside, so that the transposed layer makes no checkerboard?
-        unread: positions at the end of each padded axis that it never reads.
+        layer: the layer; its dimension stays open if a single size was given.
+        even: does the transposed layer hit every inner position equally often, so that it makes no checkerboard?
+        unread: for each axis, how many positions at the end of the padded input it never reads.
     """
 
     layer: SpatialLayer
@@ -51,13 +51,13 @@ def solve(
     output_size: int | Sequence[int],
     **parameters: Any,
 ) -> tuple[SizeRange, ...] | list[Solution]:
-    """Answer what a size leaves open.
+    """Find input sizes for an output, or layers between two sizes.
 
-    With a layer: the input sizes of each axis that give `output_size`. With a kind such as "conv" and both sizes: the
-    layers that lead from one to the other, simplest first. A parameter may be fixed (`stride=2`) or bounded
-    (`stride=(1, 3)`); the others keep to BOUNDS, but that a pool's stride may also be its kernel.
+    Given a layer, returns the input sizes of each axis that give `output_size`. Given a kind such as "conv" and both
+    sizes, returns the layers that turn one into the other, simplest first. A parameter may be fixed (`stride=2`) or
+    bounded (`stride=(1, 3)`); the others are searched within BOUNDS, and the stride of a pool may also be its kernel.
 
-    Raises ShapeError where no input gives the output, ParameterError for an unknown kind or parameter.
+    Raises ShapeError if no input gives the output, ParameterError for an unknown kind or parameter.
 
     >>> import convarith as ca
     >>> [str(sizes) for sizes in ca.solve(ca.Conv(kernel_size=3, stride=2), output_size=(14,))]
@@ -67,12 +67,13 @@ def solve(
     """
     if isinstance(layer, Layer):
         if input_size is not None or parameters:
-            raise ParameterError(f"{layer} has its parameters: give its kind ({layer.kind!r}) to search for others")
+            remedy = f"give its kind ({layer.kind!r}) to search for others"
+            raise ParameterError(f"{layer} already has its parameters: {remedy}")
         if not isinstance(layer, SpatialLayer):
             raise ShapeError(f"{layer.name} mixes channels with positions: it has no size to solve for")
         return layer.inputs_for(output_size)
     if input_size is None:
-        raise ParameterError(f"{layer!r} alone leaves everything open: give an input size, or a layer with parameters")
+        raise ParameterError(f"{layer!r} alone is not enough: give an input size, or a layer with parameters")
     return find(layer, _sizes(input_size), _sizes(output_size), **parameters)
 
 
@@ -81,9 +82,9 @@ def _sizes(size: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def find(kind: str, input_size: tuple[int, ...], output_size: tuple[int, ...], **parameters: Any) -> list[Solution]:
-    """The layers of a kind that lead from the input size to the output size within bounds, simplest first.
+    """The layers of a kind that turn the input size into the output size, simplest first.
 
-    Parameters that serve all axes alike are preferred; only where there are none the axes differ.
+    Parameters that work for all axes are preferred; the axes differ only if there are none.
 
     >>> [str(found.layer) for found in find("max-pool", (7, 7), (4, 4), kernel_size=2, dilation=1)]
     ['MaxPool2d(kernel_size=2, ceil_mode=True)', 'MaxPool2d(kernel_size=2, padding=1)']
@@ -91,7 +92,8 @@ def find(kind: str, input_size: tuple[int, ...], output_size: tuple[int, ...], *
     if kind not in KINDS or class_of_kind(kind).searched is None:
         raise ParameterError(f"cannot search parameters of {kind!r}: {nearest(kind, searchable_kinds())}")
     if len(input_size) != len(output_size):
-        raise ShapeError(f"the input {times(input_size)} and the output {times(output_size)} have different axes")
+        both = f"the input {times(input_size)} and the output {times(output_size)}"
+        raise ShapeError(f"{both} have different numbers of axes")
     if not 1 <= len(input_size) <= 3:
         raise ShapeError(f"layers have 1 to 3 spatial axes, got {len(input_size)}: {times(input_size)}")
     axes = searched_values(kind, parameters)
@@ -125,9 +127,9 @@ def searchable_kinds() -> tuple[str, ...]:
 
 
 def searched_values(kind: str, parameters: dict[str, Any]) -> dict[str, list[Any]]:
-    """The values to search of every parameter of a kind, from BOUNDS and from what the call fixed or bounded.
+    """The values to search for each parameter of a kind, from BOUNDS and from the parameters that the call gave.
 
-    The stride None of a pool is its kernel, whatever that is.
+    A pool's stride of None stands for its kernel size.
 
     >>> searched_values("max-unpool", {"kernel_size": (2, 3), "stride": 2})
     {'kernel_size': [2, 3], 'stride': [2], 'padding': [0, 1, 2, 3]}
@@ -147,11 +149,11 @@ def searched_values(kind: str, parameters: dict[str, Any]) -> dict[str, list[Any
             raise ParameterError(f"{kind} has no parameter {name!r} to search: {nearest(name, axes)}")
         if isinstance(value, (tuple, list)):
             if len(value) != 2:
-                raise ParameterError(f"{name} takes one value, or a pair (least, greatest), got {value!r}")
+                raise ParameterError(f"{name} takes one value, or a pair (smallest, largest), got {value!r}")
             low, high = (integer(entry, name) for entry in value)
             if not 0 <= high - low <= MOST_CANDIDATES:
                 wrong = "empty" if high < low else "too wide to search"
-                raise ParameterError(f"{name} from {low} to {high} is {wrong}: give (least, greatest)")
+                raise ParameterError(f"{name} from {low} to {high} is {wrong}: give (smallest, largest)")
             axes[name] = list(range(low, high + 1))
         else:
             axes[name] = [value]
@@ -159,7 +161,7 @@ def searched_values(kind: str, parameters: dict[str, Any]) -> dict[str, list[Any
 
 
 def _candidates(kind: str, axes: dict[str, list[Any]], i: int, o: int) -> Iterator[tuple[Any, ...]]:
-    """The parameter values that lead one axis from i to o."""
+    """The parameter values that turn the size i of one axis into o."""
     for values in product(*axes.values()):
         if None in values:
             kernel = values[list(axes).index("kernel_size")]
@@ -175,7 +177,7 @@ def _candidates(kind: str, axes: dict[str, list[Any]], i: int, o: int) -> Iterat
 
 
 def _idle(layer: SpatialLayer, i: int) -> bool:
-    """Does a parameter differ from its default without any effect? Then a simpler layer says the same."""
+    """Does some parameter differ from its default without any effect? Then a simpler layer does the same."""
     if layer.at("kernel_size", 0) == 1 and getattr(layer, "dilation", 1) != 1:
         return True
     return getattr(layer, "ceil_mode", False) and layer.leftover(i)[0] >= 0
@@ -185,7 +187,7 @@ def _layer(kind: str, names: tuple[str, ...], per_axis: tuple[tuple[Any, ...], .
     arguments: dict[str, Any] = {}
     for name, values in zip(names, zip(*per_axis, strict=True), strict=True):
         arguments[name] = values[0] if name in ("ceil_mode", "norm_type") else values
-    if len(per_axis) == 1:  # one size: whatever the dimension, every axis alike
+    if len(per_axis) == 1:  # a single size: the dimension stays open
         arguments = {name: value[0] if isinstance(value, tuple) else value for name, value in arguments.items()}
     layer = class_of_kind(kind)(**arguments)
     assert isinstance(layer, SpatialLayer)
@@ -193,7 +195,7 @@ def _layer(kind: str, names: tuple[str, ...], per_axis: tuple[tuple[Any, ...], .
 
 
 def _leads(layer: SpatialLayer, input_size: tuple[int, ...], output_size: tuple[int, ...]) -> bool:
-    """Does the whole layer agree? torch's 3-D averages refuse what each axis by itself would take."""
+    """Does the whole layer give the output? torch's 3-D average pools reject sizes that each axis alone accepts."""
     try:
         return layer.output_size(input_size) == output_size
     except ShapeError:
@@ -201,7 +203,7 @@ def _leads(layer: SpatialLayer, input_size: tuple[int, ...], output_size: tuple[
 
 
 def _one_rounding(names: tuple[str, ...], choice: tuple[tuple[Any, ...], ...]) -> bool:
-    """ceil_mode is one for the whole layer."""
+    """Do all axes have the same ceil_mode? A layer has only one."""
     return "ceil_mode" not in names or len({values[names.index("ceil_mode")] for values in choice}) == 1
 
 

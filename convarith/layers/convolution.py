@@ -1,4 +1,4 @@
-"""Convolution and transposed convolution, and the way back from any layer with a window."""
+"""Convolution, transposed convolution, and the transposed convolution that inverts any layer with a window."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from convarith.layers.padding import Pad
 from convarith.layers.reads import Reads, Scattering, Spread
 from convarith.layers.ways_back import Passage, Way
 from convarith.layers.window import PADDING_MODES, Padding, WindowLayer, window_too_large
-from convarith.sizes.normalise import Ints, integer, nearest, side, spread
+from convarith.sizes.normalise import Ints, counted, integer, nearest, side, spread
 from convarith.sizes.rules import AxisRule, FloorRule, hits_evenly
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ConvolutionLayer(WindowLayer):
-    """What both convolutions share: channels, groups, weights."""
+    """The common base of both convolutions: channels, groups, weights."""
 
     in_channels: int | None
     out_channels: int | None
@@ -35,7 +35,7 @@ class ConvolutionLayer(WindowLayer):
     never_spread: ClassVar[tuple[str, ...]] = ("kernel_size",)
 
     def _check_channels(self, least_in: int) -> None:
-        if self.bias not in (True, False, None):  # torch takes None as False
+        if self.bias not in (True, False, None):  # torch treats None as False
             raise ParameterError(f"bias must be True or False, got {self.bias!r}")
         object.__setattr__(self, "bias", bool(self.bias))
         for name, least in (("groups", 1), ("in_channels", least_in), ("out_channels", 1)):
@@ -47,18 +47,20 @@ class ConvolutionLayer(WindowLayer):
             if value < least:
                 raise ParameterError(f"{name} is {value}: it must be at least {least}")
             if value % self.groups:
-                raise ParameterError(f"{name} is {value}, which groups={self.groups} does not divide")
+                raise ParameterError(f"{name} is {value}, which is not divisible by groups={self.groups}")
 
     def _channels(self, channels: int) -> int:
         if self.in_channels is not None and channels != self.in_channels:
-            raise ShapeError(f"{self.name} expects {self.in_channels} channels (in_channels), got {channels}")
+            expected = counted(self.in_channels, "channel")
+            raise ShapeError(f"{self.name} expects {expected} (in_channels), got {channels}")
         if self.out_channels is None:
-            raise ShapeError(f"{self.name} has no out_channels: give them to know the output's channels")
+            raise ShapeError(f"{self.name} has no out_channels: set it to get the number of output channels")
         if channels % self.groups:
-            raise ShapeError(f"{self.name} got {channels} channels, which groups={self.groups} does not divide")
+            given = counted(channels, "channel")
+            raise ShapeError(f"{self.name} got {given}, which is not divisible by groups={self.groups}")
         if channels == 0 and self.padding_mode in ("reflect", "replicate"):
-            raise ShapeError(f"{self.name} got zero channels: padding_mode={self.padding_mode!r} needs some")
-        return self.out_channels if channels else 0  # torch makes no channels out of none
+            raise ShapeError(f"{self.name} got zero channels: padding_mode={self.padding_mode!r} needs at least 1")
+        return self.out_channels if channels else 0  # in torch, zero channels stay zero channels
 
     def _open_channels(self, channels: "Dim") -> "Dim":
         from convarith.sizes.letters import AxisSize, Unknown
@@ -70,19 +72,19 @@ class ConvolutionLayer(WindowLayer):
         return Unknown() if self.out_channels is None else self.out_channels
 
     def _grouped(self) -> tuple[int, int]:
-        """(input, output) channels, open ones counted as one per group; torch makes no channels out of none."""
+        """(input, output) channels, with open ones counted as one per group."""
         in_channels = self.groups if self.in_channels is None else self.in_channels
         return in_channels, self.groups if self.out_channels is None else self.out_channels
 
     def _weights(self, channels: int, ndim: int) -> int:
-        """Weights of all taps, each used once for a position of the strided side."""
+        """The weights of all taps; each is used once per position of the strided side."""
         return channels * self._channels(channels) // self.groups * prod(spread(self.kernel_size, ndim))
 
     @property
     def parameter_count(self) -> int:
-        """Weights and biases: in * out/groups * kernel, + out.
+        """The number of weights and biases: in * out/groups * kernel + out.
 
-        Raises ParameterError while the channels or the dimension are open.
+        Raises ParameterError if the channels or the dimension are open.
 
         >>> import convarith as ca
         >>> ca.parse("Conv2d(1, 32, 5)").parameter_count
@@ -97,10 +99,10 @@ class ConvolutionLayer(WindowLayer):
 class Conv(ConvolutionLayer):
     """A convolution: torch's Conv1d, Conv2d, Conv3d.
 
-    Beyond torch, the padding of an axis may be a pair (before, after), as F.pad before the convolution would give it;
-    a negative pair crops. Channels and dimension may stay open while only sizes are asked for.
+    Unlike in torch, the padding of an axis may be a pair (before, after), which is equivalent to F.pad before the
+    convolution; negative values crop. The channels and the dimension may stay open if only sizes are needed.
 
-    Raises ParameterError where torch cannot build or run such a layer.
+    Raises ParameterError if torch cannot build or run such a layer.
 
     >>> import convarith as ca
     >>> conv = ca.Conv(kernel_size=3, stride=2, padding=1, in_channels=16, out_channels=32)
@@ -143,7 +145,7 @@ class Conv(ConvolutionLayer):
             if self.padding == "same" and any(stride != 1 for stride in spread(self.stride, 1)):
                 raise ParameterError(f"padding='same' needs stride 1, got {self.stride}: give the padding as numbers")
         else:
-            if self.padding_mode == "zeros":  # torch crops only in its other modes; a pair crops in all of them
+            if self.padding_mode == "zeros":  # in its other modes torch crops; a pair crops in all modes
                 limits["padding"] = 0
             self._settle("kernel_size", "stride", "padding", "dilation", **limits)
         self._check_channels(least_in=0)
@@ -151,25 +153,25 @@ class Conv(ConvolutionLayer):
 
     @property
     def pad_mode(self) -> str:
-        """What the padding shows."""
+        """How the padding is filled."""
         return self.padding_mode
 
     def weight_shape(self, ndim: int) -> tuple[int, ...] | None:
-        """(out, in/groups, *kernel)."""
+        """The shape of the weight: (out, in/groups, *kernel)."""
         in_channels, out_channels = self._grouped()
         return (out_channels, in_channels // self.groups, *spread(self.kernel_size, ndim))
 
     def channels_read(
         self, target: int, position: tuple[int, ...], channels: int, out_channels: int
     ) -> Iterator[tuple[int, tuple[int, ...] | None, tuple[int, ...] | None]]:
-        """The channels of the output channel's group."""
+        """Yield the input channels of the output channel's group."""
         own = channels // self.groups
         first = target // (out_channels // self.groups) * own
         for number in range(own):
             yield first + number, (target, number), None
 
     def torch_calls(self) -> tuple[str, ...]:
-        """A padding that differs between the sides becomes a layer of its own."""
+        """The calls that build the layer; asymmetric padding becomes a separate layer."""
         if not isinstance(self.padding, tuple) or all(isinstance(each, int) for each in self.padding):
             return super().torch_calls()
         pads = tuple(self.pads(axis) for axis in range(self.ndim or 0))
@@ -177,9 +179,9 @@ class Conv(ConvolutionLayer):
         return (*pad.torch_calls(), *self.changed(padding=0, padding_mode="zeros").torch_calls())
 
     def pads(self, axis: int) -> tuple[int, int]:
-        """Padding before and after one axis.
+        """The padding before and after one axis.
 
-        'same' puts the odd one of an even kernel behind, as torch does.
+        If 'same' needs an odd total, the extra position comes after, as in torch.
 
         >>> import convarith as ca
         >>> ca.Conv(kernel_size=4, padding="same").pads(0)
@@ -196,7 +198,7 @@ class Conv(ConvolutionLayer):
     def _rule(self, axis: int, ndim: int | None) -> AxisRule:
         before, after = self.pads(axis)
         span = self.span(axis)
-        # What the padding modes can make of a small input: a mirror needs more than the padding, a wrap as much.
+        # Reflection needs an input larger than the padding, circular padding one at least as large.
         for_mode = {"reflect": max(before, after) + 1, "circular": max(before, after)}.get(self.padding_mode, 1)
         return FloorRule(
             shift=before + after - span,
@@ -214,16 +216,16 @@ class Conv(ConvolutionLayer):
             return f"the input is {size}: it must be at least 1"
         limit = "less than" if self.padding_mode == "reflect" else "at most"
         return (
-            f"padding_mode={self.padding_mode!r} needs a padding {limit} the input, got padding "
+            f"padding_mode={self.padding_mode!r} needs padding {limit} the input size, got padding "
             f"{max(before, after)} for an input of {size}: needs an input >= {least}"
         )
 
     def back(self, input_size: int | Sequence[int]) -> tuple[Layer, ...]:
-        """The transposed convolution of the same parameters, its output_padding what the stride left unread."""
+        """The transposed convolution with the same parameters; its output_padding is what the stride left unread."""
         return transposed(self, input_size)
 
     def letters(self, axis: int) -> dict[str, int]:
-        """i, k, s, d and the padding: p, or p1 before and p2 after."""
+        """The letters k, s, d and the padding: p, or p1 before and p2 after."""
         before, after = self.pads(axis)
         padding = {"p": before} if before == after else {"p1": before, "p2": after}
         return {
@@ -234,13 +236,13 @@ class Conv(ConvolutionLayer):
         }
 
     def formula_text_at(self, axis: int) -> str:
-        """o = floor((i + 2p - d(k-1) - 1)/s) + 1, its padding in two letters where the sides differ."""
+        """o = floor((i + 2p - d(k-1) - 1)/s) + 1, with p1 + p2 instead of 2p for asymmetric padding."""
         before, after = self.pads(axis)
         padding = "2*{p}" if before == after else "{p1} + {p2}"
         return "floor(({i} + " + padding + " - {d}*({k} - 1) - 1)/{s}) + 1"
 
     def macs(self, *shapes: Sequence[int]) -> int:
-        """Every output position multiplies each of its taps: positions * out * in/groups * kernel.
+        """One multiplication per output position and tap: positions * out * in/groups * kernel.
 
         >>> import convarith as ca
         >>> ca.parse("Conv2d(1, 32, 5)").macs((1, 28, 28))
@@ -255,10 +257,10 @@ class Conv(ConvolutionLayer):
 class ConvTranspose(ConvolutionLayer):
     """A transposed convolution: torch's ConvTranspose1d, ConvTranspose2d, ConvTranspose3d.
 
-    An empty output is refused, as torch's own kernels refuse it (its oneDNN path lets some such layers pass and
-    returns a tensor without values).
+    An empty output is an error, as in torch's own kernels (its oneDNN path accepts some such layers and returns an
+    empty tensor).
 
-    Raises ParameterError where torch cannot build or run such a layer.
+    Raises ParameterError if torch cannot build or run such a layer.
 
     >>> import convarith as ca
     >>> up = ca.ConvTranspose(kernel_size=5, stride=2, padding=2, output_padding=1)
@@ -291,9 +293,10 @@ class ConvTranspose(ConvolutionLayer):
 
     def __post_init__(self) -> None:
         if isinstance(self.padding, str):
-            raise ParameterError(f"a transposed convolution takes its padding as a number, got {self.padding!r}")
+            raise ParameterError(f"the padding of a transposed convolution must be a number, got {self.padding!r}")
         if self.padding_mode != "zeros":
-            raise ParameterError(f"a transposed convolution knows padding_mode 'zeros' only, got {self.padding_mode!r}")
+            mode = self.padding_mode
+            raise ParameterError(f"a transposed convolution only supports padding_mode 'zeros', got {mode!r}")
         self._settle(
             "kernel_size", "stride", "padding", "output_padding", "dilation",
             kernel_size=1, stride=1, padding=0, output_padding=0, dilation=1,
@@ -309,33 +312,33 @@ class ConvTranspose(ConvolutionLayer):
         self._set_rules()
 
     def weight_shape(self, ndim: int) -> tuple[int, ...] | None:
-        """(in, out/groups, *kernel)."""
+        """The shape of the weight: (in, out/groups, *kernel)."""
         in_channels, out_channels = self._grouped()
         return (in_channels, out_channels // self.groups, *spread(self.kernel_size, ndim))
 
     def channels_read(
         self, target: int, position: tuple[int, ...], channels: int, out_channels: int
     ) -> Iterator[tuple[int, tuple[int, ...] | None, tuple[int, ...] | None]]:
-        """The channels of the output channel's group."""
+        """Yield the input channels of the output channel's group."""
         own, out = channels // self.groups, out_channels // self.groups
         for channel in range(target // out * own, (target // out + 1) * own):
             yield channel, (channel, target % out), None
 
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
-        """Every input is multiplied into a window of outputs."""
+        """Every input adds to a window of outputs."""
         return Spread(
             size=self.at("kernel_size", axis), stride=self.at("stride", axis), dilation=self.at("dilation", axis),
             before=self.at("padding", axis),
         )  # fmt: skip
 
     def scattering(self, axis: int) -> Scattering | None:
-        """What the forward pass adds to; output_padding keeps some of what the padding cuts off."""
+        """Where the forward pass adds values; output_padding keeps some of what the padding removes."""
         kernel, stride, dilation = (self.at(name, axis) for name in ("kernel_size", "stride", "dilation"))
         padding = self.at("padding", axis)
         return Scattering(kernel, stride, dilation, padding, padding - self.at("output_padding", axis))
 
     def way_back(self, passage: Passage) -> Way | None:
-        """The convolution of the same parameters, where it leads back to the size."""
+        """The convolution with the same parameters, if it restores the size."""
         back = self.back(passage.before[1:])
         shape = (1, *passage.after)
         try:
@@ -346,13 +349,13 @@ class ConvTranspose(ConvolutionLayer):
         return Way.exact(*back) if shape[1:] == passage.before else None
 
     def with_output(self, input_size: tuple[int, ...], output_size: tuple[int, ...]) -> Self:
-        """The layer whose output_padding gives this output size."""
+        """The same layer with the output_padding that gives this output size."""
         plain = self.changed(output_padding=0)
         pairs = zip(output_size, plain.output_size(input_size), strict=True)
         return plain.changed(output_padding=tuple(wanted - given for wanted, given in pairs))
 
     def _constant(self, axis: int) -> int:
-        """What the output has beyond s * (i - 1)."""
+        """The output size minus s * (i - 1)."""
         return self.span(axis) - 2 * self.at("padding", axis) + self.at("output_padding", axis)
 
     def _rule(self, axis: int, ndim: int | None) -> AxisRule:
@@ -366,14 +369,14 @@ class ConvTranspose(ConvolutionLayer):
             return f"the input is {size}: it must be at least {least}"
         return (
             f"the output would be {output} (i={size}, k={self.at('kernel_size', axis)}, s={self.at('stride', axis)}, "
-            f"p={self.at('padding', axis)}): it must be at least 1, needs an input >= {least} "
+            f"p={self.at('padding', axis)}): it must be at least 1, which needs an input >= {least} "
             f"or less padding"
         )
 
     def output_size(self, input_size: int | Sequence[int], output_size: Sequence[int] | None = None) -> tuple[int, ...]:
-        """The output size; or `output_size` itself, when torch's forward would take it as its second argument.
+        """The output size; or `output_size` itself, if torch's forward accepts it as its second argument.
 
-        torch takes s sizes an axis, from the one that output_padding 0 gives.
+        torch accepts s sizes per axis, starting with the one for output_padding 0.
 
         >>> import convarith as ca
         >>> up = ca.ConvTranspose(kernel_size=3, stride=2, padding=1)
@@ -388,19 +391,20 @@ class ConvTranspose(ConvolutionLayer):
             least = stride * (size - 1) + self._constant(axis) - self.at("output_padding", axis)
             if size < 1 or target < 1 or not least <= target < least + stride:
                 reach = f"{max(1, least)} to {least + stride - 1}"
-                raise ShapeError(f"{self.name}, axis {axis}: output_size {target} is out of reach, choose from {reach}")
+                where = self._where(axis, len(asked))
+                raise ShapeError(f"{where}: output_size {target} is out of range: choose a size from {reach}")
         return tuple(target for _, target in asked)
 
     def letters(self, axis: int) -> dict[str, int]:
-        """i, k, s, p, d and op, the output padding."""
+        """The letters k, s, p, d and op, the output padding."""
         return super().letters(axis) | {"op": self.at("output_padding", axis)}
 
     def leftover(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
-        """A transposed convolution reads its whole input."""
+        """Zero for every axis, because a transposed convolution reads its whole input."""
         return (0,) * len(self.output_size(input_size))
 
     def back(self, input_size: int | Sequence[int]) -> tuple[Layer, ...]:
-        """The convolution of the same parameters; where output_padding reaches the stride, its further outputs cropped.
+        """The convolution with the same parameters, followed by a crop if output_padding reaches the stride.
 
         >>> import convarith as ca
         >>> ca.ConvTranspose(kernel_size=3, stride=2, output_padding=1, in_channels=8, out_channels=4).back(7)
@@ -417,7 +421,7 @@ class ConvTranspose(ConvolutionLayer):
         return (conv, _crop([(0, -size) for size in further])) if any(further) else (conv,)
 
     def macs(self, *shapes: Sequence[int]) -> int:
-        """Every input position multiplies each tap: positions * in * out/groups * kernel.
+        """One multiplication per input position and tap: positions * in * out/groups * kernel.
 
         >>> import convarith as ca
         >>> ca.parse("ConvTranspose2d(32, 1, 5)").macs((32, 24, 24))
@@ -429,11 +433,10 @@ class ConvTranspose(ConvolutionLayer):
 
 
 def transposed(layer: WindowLayer, input_size: int | Sequence[int], evenly: bool = False) -> tuple[Layer, ...]:
-    """The transposed convolution that leads a window layer's output back to its input size, tap for tap.
+    """The transposed convolution, with the same taps, that restores the input size of a layer with a window.
 
-    Its output_padding is what the stride left unread. Where the two sides of the padding differ, or ceil_mode let a
-    window hang over the end, a crop follows. `evenly` takes the nearest kernel that hits every output equally often
-    in place of the layer's own.
+    Its output_padding is what the stride left unread. If the padding is asymmetric, or ceil_mode let a window extend
+    past the end, a crop follows. `evenly` replaces the kernel by the nearest one that hits every output equally often.
 
     >>> import convarith as ca
     >>> transposed(ca.Conv(kernel_size=4, padding="same"), 7)
@@ -466,9 +469,9 @@ def transposed(layer: WindowLayer, input_size: int | Sequence[int], evenly: bool
 
 
 def _cut(before: int, after: int, extras: int) -> tuple[int, int, tuple[int, int]]:
-    """(padding, output_padding, crop) that cut so much off a transposed convolution's whole output; below 0 adds.
+    """(padding, output_padding, crop) that remove this much from a transposed convolution's full output; below 0 adds.
 
-    torch's padding cuts both sides alike, its output_padding (less than `extras`) leaves some of that at the end.
+    torch's padding removes the same amount on both sides; output_padding (less than `extras`) keeps some at the end.
     """
     if 0 <= before - after < extras and before >= 0:
         return before, before - after, (0, 0)
@@ -480,8 +483,8 @@ def _cut(before: int, after: int, extras: int) -> tuple[int, int, tuple[int, int
 def even_window(kernel: int, stride: int, dilation: int = 1, extra: int = 0) -> tuple[int, int]:
     """The nearest (kernel, dilation) that hits every position equally often and spans at least as much.
 
-    Even is a kernel that the stride divides, under a dilation that has no factor in common with it. An output_padding
-    `extra` that the stride does not allow needs a dilation beyond it.
+    The overlap is even if the stride divides the kernel size and has no factor in common with the dilation. An
+    output_padding `extra` that is not less than the stride needs a larger dilation.
 
     >>> even_window(3, 2), even_window(4, 2), even_window(3, 2, dilation=2)
     ((4, 1), (4, 1), (4, 3))
@@ -494,10 +497,10 @@ def even_window(kernel: int, stride: int, dilation: int = 1, extra: int = 0) -> 
 
 
 def made_even(layer: ConvTranspose) -> ConvTranspose:
-    """The nearest transposed convolution of the same output sizes that hits every inner position equally often.
+    """The nearest transposed convolution with the same output sizes that hits every inner position equally often.
 
-    An even layer is returned as it is. The formula: k2 = ceil(k/s)*s, t = 2p - op + k2 - k, p2 = ceil(t/2),
-    op2 = 2*p2 - t.
+    A layer that is already even is returned unchanged. The formula: k2 = ceil(k/s)*s, t = 2p - op + k2 - k,
+    p2 = ceil(t/2), op2 = 2*p2 - t.
 
     >>> import convarith as ca
     >>> made_even(ca.ConvTranspose(kernel_size=3, stride=2, padding=1, output_padding=1))

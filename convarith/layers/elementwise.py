@@ -1,4 +1,4 @@
-"""Layers that keep the shape: activations, norms, dropout, identity. One table says what each takes and refuses."""
+"""Layers that keep the shape: activations, norms, dropout, identity. One table lists their parameters and checks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from convarith.errors import ParameterError, ShapeError
 from convarith.layers.base import Layer, Order
 from convarith.layers.reads import Reads, Window
 from convarith.layers.reshaping import axis_of
-from convarith.sizes.normalise import integer, nearest, per_axis, shape_of, times
+from convarith.sizes.normalise import counted, integer, nearest, per_axis, shape_of, times
 
 if TYPE_CHECKING:
     from convarith.sizes.letters import Limits, OpenShape
 
 REQUIRED = object()
-"""In the table: a parameter without a default."""
+"""Marks a parameter without a default in the table."""
 
 Arguments = dict[str, Any]
 
 
 def _axes(*counts: int) -> Callable[[Arguments, tuple[int, ...]], str | None]:
-    """The input has one of these numbers of axes."""
+    """Check that the input has one of these numbers of axes."""
 
     def check(arguments: Arguments, shape: tuple[int, ...]) -> str | None:
         return None if len(shape) in counts else f"takes {' or '.join(map(str, counts))} axes"
@@ -30,7 +30,7 @@ def _axes(*counts: int) -> Callable[[Arguments, tuple[int, ...]], str | None]:
 
 
 def _at_least(count: int) -> Callable[[Arguments, tuple[int, ...]], str | None]:
-    """The input has at least so many axes."""
+    """Check that the input has at least this many axes."""
 
     def check(arguments: Arguments, shape: tuple[int, ...]) -> str | None:
         return None if len(shape) >= count else f"takes at least {count} axes"
@@ -52,10 +52,10 @@ def _batch_norm(*counts: int) -> Callable[[Arguments, tuple[int, ...]], str | No
             return wrong
         tracked = arguments["track_running_stats"]
         if not tracked and shape[0] * prod(shape[2:]) == 1:
-            return "needs more than one value a channel: a single value has no variance"
+            return "needs more than one value per channel: a single value has no variance"
         checked = features is not None and (arguments["affine"] or tracked) and 0 not in shape
-        if checked and shape[1] != features:  # torch does not look at an empty input
-            return f"expects {features} channels (num_features), got {shape[1]}"
+        if checked and shape[1] != features:  # torch does not check an empty input
+            return f"expects {counted(features, 'channel')} (num_features), got {shape[1]}"
         return None
 
     return check
@@ -66,12 +66,12 @@ def _instance_norm(ndim: int) -> Callable[[Arguments, tuple[int, ...]], str | No
         if len(shape) not in (ndim + 1, ndim + 2):
             return f"takes {ndim + 1} or {ndim + 2} axes"
         channels, features = shape[-ndim - 1], arguments["num_features"]
-        # torch compares its statistics with the input only where there are values
+        # torch compares its statistics only with an input that has values
         checked = arguments["affine"] or (arguments["track_running_stats"] and 0 not in shape)
         if features is not None and checked and channels != features:
-            return f"expects {features} channels (num_features), got {channels}"
+            return f"expects {counted(features, 'channel')} (num_features), got {channels}"
         if arguments["affine"] and len(shape) == ndim + 2 and shape[0] == 0:
-            return "refuses an empty batch"
+            return "does not accept an empty batch"
         if prod(shape[-ndim:]) == 1 and not arguments["track_running_stats"]:
             return "needs more than one position: a single value has no variance"
         return None
@@ -84,9 +84,9 @@ def _group_norm(arguments: Arguments, shape: tuple[int, ...]) -> str | None:
     if len(shape) < 2:
         return "takes at least 2 axes"
     if shape[1] != channels:
-        return f"expects {channels} channels (num_channels), got {shape[1]}"
+        return f"expects {counted(channels, 'channel')} (num_channels), got {shape[1]}"
     if shape[0] * shape[1] // groups * prod(shape[2:]) == 1:
-        return "needs more than one value a group: a single value has no variance"
+        return "needs more than one value per group: a single value has no variance"
     return None
 
 
@@ -99,14 +99,14 @@ def _layer_norm(arguments: Arguments, shape: tuple[int, ...]) -> str | None:
 
 def _prelu(arguments: Arguments, shape: tuple[int, ...]) -> str | None:
     count, channels = arguments["num_parameters"], shape[1] if len(shape) > 1 else 1
-    return None if count in (1, channels) else f"expects {count} channels (num_parameters), got {channels}"
+    return None if count in (1, channels) else f"expects {counted(count, 'channel')} (num_parameters), got {channels}"
 
 
 def _channel_shuffle(arguments: Arguments, shape: tuple[int, ...]) -> str | None:
     if len(shape) < 3:
         return "takes at least 3 axes"
     groups = arguments["groups"]
-    return f"groups={groups} does not divide the {shape[1]} channels" if shape[1] % groups else None
+    return f"has {counted(shape[1], 'channel')}, not divisible by groups={groups}" if shape[1] % groups else None
 
 
 def normalized_sizes(value: object) -> tuple[int, ...]:
@@ -169,19 +169,19 @@ TABLE: dict[str, tuple[Arguments, Callable[[Arguments, tuple[int, ...]], str | N
     "LocalResponseNorm": ({"size": REQUIRED, "alpha": 0.0001, "beta": 0.75, "k": 1.0}, _at_least(3)),
     "ChannelShuffle": ({"groups": REQUIRED}, _channel_shuffle),
 }
-"""torch's name: (its parameters with their defaults, what it refuses of a shape)."""
+"""torch's name: (its parameters with their defaults, a check that returns what is wrong with a shape)."""
 
 LEADING = {"num_features", "num_groups", "num_channels", "normalized_shape"}
-"""Parameters that torch's repr writes without their names."""
+"""Parameters that torch's repr writes without a name."""
 
 
 @dataclass(frozen=True, repr=False, init=False)
 class Elementwise(Layer):
-    """A layer that keeps the shape, by torch's name and parameters: activations, norms, dropout, Identity.
+    """A layer that keeps the shape: an activation, a norm, dropout or Identity, with torch's name and parameters.
 
-    Norms are taken as they are in evaluation, where a batch of one is no trouble.
+    Norms are checked as in evaluation mode, where a batch of one is allowed.
 
-    Raises ParameterError for an unknown name or parameter, ShapeError for a shape torch refuses.
+    Raises ParameterError for an unknown name or parameter, ShapeError for a shape that torch rejects.
 
     >>> import convarith as ca
     >>> norm = ca.Elementwise("BatchNorm2d", num_features=16)
@@ -193,12 +193,12 @@ class Elementwise(Layer):
     values: tuple[tuple[str, Any], ...]
 
     torch_name: ClassVar[str] = "Elementwise"
-    rule_text: ClassVar[str] = "the shape stays"
+    rule_text: ClassVar[str] = "the shape is unchanged"
     keeps_positions: ClassVar[bool] = True
 
     def __init__(self, word: str = "Identity", **arguments: Any) -> None:
         if word not in TABLE:
-            raise ParameterError(f"{word!r} is no layer that keeps the shape: {nearest(word, TABLE)}")
+            raise ParameterError(f"{word!r} is not a layer that keeps the shape: {nearest(word, TABLE)}")
         defaults, _ = TABLE[word]
         for name in arguments:
             if name not in defaults and word != "Identity":
@@ -214,10 +214,10 @@ class Elementwise(Layer):
         self._check()
 
     def _check(self) -> None:
-        """What torch refuses when it builds the layer."""
+        """Reject parameters that torch rejects when it builds the layer."""
         given = self.settings
         if "p" in given and not (isinstance(given["p"], (int, float)) and 0 <= given["p"] <= 1):
-            raise ParameterError(f"p is {given['p']!r}: a dropout probability lies between 0 and 1")
+            raise ParameterError(f"p is {given['p']!r}: a dropout probability must be between 0 and 1")
         for name in ("num_features", "num_groups", "num_channels", "num_parameters", "groups"):
             if given.get(name) is not None and integer(given[name], name) < 1:
                 raise ParameterError(f"{name} is {given[name]}: it must be at least 1")
@@ -232,12 +232,12 @@ class Elementwise(Layer):
 
     @property
     def name(self) -> str:
-        """torch's name."""
+        """The name of torch's class."""
         return self.word
 
     @property
     def ndim(self) -> int | None:  # type: ignore[override]
-        """The spatial axes that a norm's name fixes."""
+        """The number of spatial axes, if the name of a norm determines it."""
         return int(self.word[-2]) if self.word.startswith(("BatchNorm2", "BatchNorm3", "InstanceNorm")) else None
 
     @property
@@ -252,41 +252,41 @@ class Elementwise(Layer):
 
     @property
     def signature(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The table's parameters."""
+        """The names of the parameters in the table."""
         return tuple(TABLE[self.word][0])
 
     @property
     def leading(self) -> int:  # type: ignore[override]
-        """The sizes stand without their names, as torch writes them."""
+        """The sizes are written without a name, as in torch."""
         return len(LEADING.intersection(self.signature))
 
     def arguments(self) -> Iterator[tuple[str, Any]]:
-        """The parameters that are not their default."""
+        """The parameters that differ from their defaults."""
         yield from self.values
 
     @classmethod
     def from_call(cls, name: str, ndim: int | None, arguments: Arguments) -> Self:
-        """From torch's name and parameters."""
+        """Build the layer from torch's name and parameters."""
         return cls(name, **arguments)
 
     def output_size(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
-        """The size itself."""
+        """The input size, unchanged."""
         return shape_of((input_size,) if isinstance(input_size, int) else input_size, "input size")
 
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
-        """Every position its own."""
+        """Each output reads the input at the same position."""
         return Window()
 
     def order(self, before: Sequence[Order]) -> Order:
-        """As before."""
+        """The order of the input."""
         return before[0]
 
     def changed(self, **changes: object) -> Self:
-        """The layer with other parameters, by torch's names."""
+        """A copy of the layer with some parameters changed, by torch's names."""
         return type(self)(self.word, **(dict(self.values) | changes))
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
-        """The shape itself; a LayerNorm fixes its last sizes, an InstanceNorm wants more than one position."""
+        """The input shape; a LayerNorm fixes its last sizes, an InstanceNorm needs more than one position."""
         from convarith.sizes.letters import product
 
         (shape,) = shapes
@@ -315,7 +315,7 @@ class Elementwise(Layer):
 
     @property
     def parameter_count(self) -> int:
-        """Scale and shift of a norm, the slopes of a PReLU.
+        """The scales and shifts of a norm, or the slopes of a PReLU.
 
         >>> import convarith as ca
         >>> ca.Elementwise("LayerNorm", normalized_shape=(3, 4)).parameter_count

@@ -1,4 +1,4 @@
-"""Sliding blocks as columns, and columns summed back to an image: Unfold and Fold."""
+"""Unfold turns sliding blocks into columns; Fold sums columns back into an image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from convarith.layers.base import Layer
 from convarith.layers.reads import Reads, Scattering
 from convarith.layers.ways_back import Passage, Way
 from convarith.layers.window import WindowLayer, window_too_large
-from convarith.sizes.normalise import Ints, shape_of, times
+from convarith.sizes.normalise import Ints, counted, shape_of, times
 from convarith.sizes.rules import AxisRule, FloorRule
 from convarith.sizes.sets import SizeRange
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _Blocks(WindowLayer):
-    """Blocks of a 2-D map: how many there are along each axis."""
+    """The common base of Unfold and Fold: the number of blocks along each axis of a 2-D map."""
 
     never_spread: ClassVar[tuple[str, ...]] = ("kernel_size", "dilation", "padding", "stride", "target")
 
@@ -44,7 +44,7 @@ class _Blocks(WindowLayer):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Unfold(_Blocks):
-    """Every sliding block of a 2-D map as a column (im2col): torch's Unfold.
+    """Turn every sliding block of a 2-D map into a column (im2col): torch's Unfold.
 
     >>> import convarith as ca
     >>> ca.Unfold(kernel_size=(2, 3)).output_shape((1, 4, 5, 6))
@@ -56,7 +56,7 @@ class Unfold(_Blocks):
     padding: Ints = 0
     stride: Ints = 1
 
-    rule_text: ClassVar[str] = "every block of the height and width becomes one column"
+    rule_text: ClassVar[str] = "every block becomes one column"
     torch_name: ClassVar[str] = "Unfold"
     has_matrix: ClassVar[bool] = True
     row_per_tap: ClassVar[bool] = True
@@ -67,15 +67,15 @@ class Unfold(_Blocks):
         self._settle_blocks()
 
     def output_size(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
-        """(columns,) of (height, width)."""
+        """(columns,) for (height, width)."""
         return (prod(self.outputs_along(input_size)),)
 
     def inputs_for(self, output_size: int | Sequence[int]) -> tuple[SizeRange, ...]:
-        """Columns do not tell the height from the width: refused."""
-        raise ShapeError("Unfold turns positions into columns: many input sizes give the same number of them")
+        """Raises ShapeError, because many input sizes give the same number of columns."""
+        raise ShapeError("Unfold turns positions into columns: many input sizes give the same number of columns")
 
     def back(self, input_size: int | Sequence[int]) -> tuple[Layer, ...]:
-        """Fold, to this size."""
+        """A Fold to this size."""
         self.output_size(input_size)
         return (
             Fold(
@@ -85,14 +85,14 @@ class Unfold(_Blocks):
         )  # fmt: skip
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
-        """The blocks of both axes as one product."""
+        """The number of columns is the product of the blocks along both axes."""
         from convarith.sizes.letters import product
 
         *lead, rows, height, width = super().open_shape(shapes, limits)
         return (*lead, rows, product((height, width)))
 
     def way_back(self, passage: Passage) -> Way | None:
-        """Fold, to the size."""
+        """A Fold to the input size."""
         return Way.exact(*self.back(passage.before[1:]))
 
     def _channels(self, channels: int) -> int:
@@ -101,7 +101,7 @@ class Unfold(_Blocks):
 
 @dataclass(frozen=True, init=False, repr=False)
 class Fold(_Blocks):
-    """Columns summed back into a 2-D map (col2im): torch's Fold.
+    """Sum columns back into a 2-D map (col2im): torch's Fold.
 
     >>> import convarith as ca
     >>> ca.Fold(output_size=(5, 6), kernel_size=(2, 3)).output_shape((1, 24, 16))
@@ -134,7 +134,7 @@ class Fold(_Blocks):
 
     @property
     def columns(self) -> int:
-        """How many columns the input must have.
+        """The number of columns that the input must have.
 
         >>> import convarith as ca
         >>> ca.Fold(output_size=(5, 6), kernel_size=(2, 3)).columns
@@ -147,23 +147,24 @@ class Fold(_Blocks):
         return self.at("target", 0), self.at("target", 1)
 
     def output_size(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
-        """(height, width) of (columns,)."""
+        """(height, width) for (columns,)."""
         given = (input_size,) if isinstance(input_size, int) else shape_of(input_size, "input size")
         if given != (self.columns,):
-            raise ShapeError(f"Fold to {times(self._target)} needs {self.columns} columns, got {times(given)}")
+            columns = counted(self.columns, "column")
+            raise ShapeError(f"Fold to {times(self._target)} needs {columns}, got {times(given)}")
         return self._target
 
     @property
     def input_ndim(self) -> int | None:
-        """Columns are no spatial axis."""
+        """None, because columns are not a spatial axis."""
         return None
 
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
-        """Columns have no positions."""
+        """None, because columns have no positions."""
         return None
 
     def carried(self, inputs: tuple[str, ...]) -> tuple[str, ...]:
-        """Columns have no positions to carry on."""
+        """No inputs, because columns have no positions to keep."""
         return ()
 
     def scattering(self, axis: int) -> Scattering | None:
@@ -175,7 +176,7 @@ class Fold(_Blocks):
         return Scattering(kernel, stride, dilation, before, after, (blocks, size))
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
-        """The map of output_size, for the one number of columns."""
+        """The map of output_size, which requires one number of columns."""
         from convarith.sizes.letters import Unknown
 
         (shape,) = shapes
@@ -185,14 +186,14 @@ class Fold(_Blocks):
         return (*shape[:-2], rows // volume if isinstance(rows, int) else Unknown(), *self._target)
 
     def way_back(self, passage: Passage) -> Way | None:
-        """Unfold, with the same windows."""
+        """An Unfold with the same windows."""
         names = ("kernel_size", "dilation", "padding", "stride")
         return Way.exact(Unfold(**{name: getattr(self, name) for name in names}))
 
     def inputs_for(self, output_size: int | Sequence[int]) -> tuple[SizeRange, ...]:
-        """The one number of columns."""
+        """The only number of columns that Fold accepts."""
         if self.spatial_size(output_size) != self._target:
-            raise ShapeError(f"{self} gives {times(self._target)}, whatever the input")
+            raise ShapeError(f"{self} always gives {times(self._target)}")
         return (SizeRange(self.columns, self.columns),)
 
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -201,5 +202,6 @@ class Fold(_Blocks):
         volume = self.at("kernel_size", 0) * self.at("kernel_size", 1)
         channels = shape[-2]
         if channels == 0 or channels % volume:
-            raise ShapeError(f"Fold got {channels} rows, which the kernel's {volume} taps do not divide")
+            given, taps = counted(channels, "row"), counted(volume, "tap")
+            raise ShapeError(f"Fold got {given}, which is not a positive multiple of the kernel's {taps}")
         return (*shape[:-2], channels // volume, *self.output_size(shape[-1:]))

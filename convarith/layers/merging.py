@@ -1,4 +1,4 @@
-"""Where branches of a network meet: Add, Multiply, Concat, MatchSize."""
+"""Layers that join the branches of a network: Add, Multiply, Concat, MatchSize."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Add(Layer):
-    """The sum of its inputs, axes of 1 spread as torch does.
+    """The sum of the inputs, with axes of size 1 broadcast as in torch.
 
     >>> import convarith as ca
     >>> ca.Add().output_shape((1, 64, 28, 28), (1, 64, 1, 1))
@@ -23,24 +23,24 @@ class Add(Layer):
     """
 
     torch_name: ClassVar[str] = "Add"
-    rule_text: ClassVar[str] = "the common shape, axes of 1 spread"
+    rule_text: ClassVar[str] = "the common shape; axes of size 1 are broadcast"
     keeps_positions: ClassVar[bool] = True
     joins: ClassVar[bool] = True
 
     def output_size(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
-        """The size itself."""
+        """The input size, unchanged."""
         return shape_of((input_size,) if isinstance(input_size, int) else input_size, "input size")
 
     def torch_expression(self, given: Sequence[str]) -> str | None:
-        """a + b."""
+        """The sum as an expression: a + b."""
         return " + ".join(given)
 
     def order(self, before: Sequence[Order]) -> Order:
-        """The order that all inputs have."""
+        """The common order of the inputs; None if they differ."""
         return before[0] if len(set(before)) == 1 else None
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
-        """All inputs must agree, axes of 1 aside."""
+        """The common shape; all inputs must have equal sizes, except for axes of size 1."""
         result = shapes[0]
         for shape in shapes[1:]:
             length = max(len(result), len(shape))
@@ -50,7 +50,7 @@ class Add(Layer):
         return result
 
     def joined_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
-        """The common shape. Raises ShapeError where two inputs cannot be added."""
+        """The common shape. Raises ShapeError if two inputs cannot be broadcast together."""
         if not shapes:
             raise ShapeError(f"{self.name} takes at least one input")
         result: tuple[int, ...] = ()
@@ -61,7 +61,7 @@ class Add(Layer):
             for axis, (one, other) in enumerate(pairs):
                 if one != other and 1 not in (one, other):
                     given = " and ".join(times(each) for each in shapes)
-                    raise ShapeError(f"{self.name} cannot join {given}: axis {axis} has {one} against {other}")
+                    raise ShapeError(f"{self.name} cannot join {given}: dim {axis} differs ({one} and {other})")
                 together.append(other if one == 1 else one)
             result = tuple(together)
         return result
@@ -69,7 +69,7 @@ class Add(Layer):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Multiply(Add):
-    """The product of its inputs, a gate or an attention: shaped as their sum.
+    """The elementwise product of the inputs, as in a gate or in attention. Shapes are those of Add.
 
     >>> import convarith as ca
     >>> ca.Multiply().output_shape((1, 64, 28, 28), (1, 64, 1, 1))
@@ -79,13 +79,13 @@ class Multiply(Add):
     torch_name: ClassVar[str] = "Multiply"
 
     def torch_expression(self, given: Sequence[str]) -> str | None:
-        """a * b."""
+        """The product as an expression: a * b."""
         return " * ".join(given)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class MatchSize(Layer):
-    """The first input brought to the positions of the second: by interpolation, padding or a crop.
+    """Bring the first input to the spatial sizes of the second, by interpolation, padding or a crop.
 
     >>> import convarith as ca
     >>> ca.MatchSize().output_shape((1, 64, 56, 56), (1, 32, 57, 57))
@@ -93,26 +93,26 @@ class MatchSize(Layer):
     """
 
     torch_name: ClassVar[str] = "MatchSize"
-    rule_text: ClassVar[str] = "the positions of the second input"
+    rule_text: ClassVar[str] = "the spatial sizes of the second input"
     keeps_positions: ClassVar[bool] = True
     broadcasts: ClassVar[bool] = False
 
     def torch_calls(self) -> tuple[str, ...]:
-        """It takes two inputs."""
-        raise ParameterError(f"{self} is no module that stands alone")
+        """Raises ParameterError, because the layer takes two inputs."""
+        raise ParameterError(f"{self} cannot be a module on its own: it takes two inputs")
 
     def carried(self, inputs: tuple[str, ...]) -> tuple[str, ...]:
-        """The first input's."""
+        """The first input."""
         return inputs[:1]
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
-        """As with known sizes."""
+        """The first input's batch and channels, the second's spatial sizes."""
         if len(shapes) != 2:
             raise ShapeError(f"MatchSize takes two inputs, got {len(shapes)}")
         return (*shapes[0][:2], *shapes[1][2:])
 
     def joined_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
-        """The first input's batch and channels, the second's positions."""
+        """The first input's batch and channels, the second's spatial sizes."""
         if len(shapes) != 2 or len(shapes[0]) != len(shapes[1]):
             raise ShapeError("MatchSize takes two inputs with the same number of axes")
         first, second = shapes
@@ -121,7 +121,7 @@ class MatchSize(Layer):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Concat(Layer):
-    """Its inputs one after the other along one axis, torch.cat: channels unless `dim` says otherwise.
+    """The inputs concatenated along one axis, as by torch.cat; by default along the channels.
 
     >>> import convarith as ca
     >>> ca.Concat().output_shape((1, 64, 28, 28), (1, 32, 28, 28))
@@ -131,7 +131,7 @@ class Concat(Layer):
     dim: int = 1
 
     torch_name: ClassVar[str] = "Concat"
-    rule_text: ClassVar[str] = "the sum along axis dim, the other axes stay"
+    rule_text: ClassVar[str] = "the sizes of dim are added; the others are unchanged"
     keeps_positions: ClassVar[bool] = True
     joins: ClassVar[bool] = True
     signature: ClassVar[tuple[str, ...]] = ("dim",)
@@ -140,20 +140,20 @@ class Concat(Layer):
         object.__setattr__(self, "dim", integer(self.dim, "dim"))
 
     def torch_expression(self, given: Sequence[str]) -> str | None:
-        """torch.cat."""
+        """A call of torch.cat."""
         return f"torch.cat([{', '.join(given)}], dim={self.dim})"
 
     @property
     def mixes_positions(self) -> bool:
-        """Only along another axis than the channels."""
+        """Only if the inputs are concatenated along another axis than the channels."""
         return self.dim not in (1, -3)
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
-        """The sum along one axis; along the others all inputs must agree."""
+        """The sum of the sizes along one axis; along the others all inputs must have equal sizes."""
         from convarith.sizes.letters import Unknown
 
         if len({len(shape) for shape in shapes}) > 1:
-            raise ShapeError("its inputs have different axes")
+            raise ShapeError("its inputs have different numbers of axes")
         along = axis_of(self.dim, len(shapes[0]), "dim")
         joined: list[Dim] = []
         for axis, sizes in enumerate(zip(*shapes, strict=True)):
@@ -168,22 +168,23 @@ class Concat(Layer):
         return tuple(joined)
 
     def output_size(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
-        """The size itself: channels are no spatial size."""
+        """The input size, unchanged, because channels are not a spatial size."""
         return shape_of((input_size,) if isinstance(input_size, int) else input_size, "input size")
 
     def joined_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
-        """The joined shape. Raises ShapeError where another axis than `dim` differs."""
+        """The concatenated shape. Raises ShapeError if another axis than `dim` differs."""
         if not shapes:
             raise ShapeError("Concat takes at least one input")
         first, *others = shapes
         axis = axis_of(self.dim, len(first), "dim")
         for other in others:
             if len(other) != len(first):
-                raise ShapeError(f"Concat cannot join {times(first)} and {times(other)}: they have different axes")
+                both = f"{times(first)} and {times(other)}"
+                raise ShapeError(f"Concat cannot join {both}: they have different numbers of axes")
             for position, (one, size) in enumerate(zip(first, other, strict=True)):
                 if position != axis and one != size:
                     raise ShapeError(
-                        f"Concat cannot join {times(first)} and {times(other)} along axis {axis}: "
-                        f"axis {position} has {one} against {size}"
+                        f"Concat cannot join {times(first)} and {times(other)} along dim {axis}: "
+                        f"dim {position} differs ({one} and {size})"
                     )
         return (*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1 :])

@@ -1,4 +1,4 @@
-"""Text to a layer: a call as one writes it, or torch's repr of a module, old forms included. Never executed."""
+"""Parse text to a layer: a call, or torch's repr of a module, including old forms. The text is never executed."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ from typing import Any
 from convarith.errors import ConvarithError, ParseError
 from convarith.layers.base import Layer
 from convarith.layers.registry import build, resolve
-from convarith.sizes.normalise import nearest
+from convarith.sizes.normalise import counted, nearest
 
 _OLD_LINEAR = re.compile(r"\(\s*(\d+)\s*->\s*(\d+)\s*\)")
 _OLD_INPLACE = re.compile(r"\binplace(?=\s*\))")
@@ -20,17 +20,17 @@ _BARE_WORDS = {
 
 
 MOST_BITS = 10_000
-"""Products with more bits are not read: Python does not print integers of more than 4300 digits."""
+"""Products with more bits are rejected: Python does not print integers of more than 4300 digits."""
 
 
 def parse(text: str) -> Layer:
-    """One layer from its text.
+    """Parse one layer.
 
-    Takes a call with torch's positional order and names, with or without `nn.` or `torch.nn.`; and torch's repr of a
-    module, back to the forms of its first versions: `ReLU (inplace)`, `Linear (784 -> 5)`. The text is read as
-    literals, nothing in it is executed.
+    Accepts a call with torch's argument order and names, with or without `nn.` or `torch.nn.`, and torch's repr of a
+    module, including the forms of its first versions: `ReLU (inplace)`, `Linear (784 -> 5)`. Arguments are read as
+    literals; nothing in the text is executed.
 
-    Raises ParseError (with line and column) where the text is no layer or the layer cannot exist.
+    Raises ParseError (with line and column) if the text is not a layer or its parameters are invalid.
 
     >>> parse("nn.Conv2d(1, 16, 3, stride=2)")
     Conv2d(1, 16, 3, stride=2)
@@ -46,7 +46,7 @@ def parse(text: str) -> Layer:
 
 
 def read_expression(text: str, line: int = 1, column: int = 1) -> ast.expr:
-    """The syntax tree of one call that stands at this line and column, its positions as in the whole text."""
+    """Parse one call that starts at this line and column; positions in the tree are those in the whole text."""
     source = _OLD_LINEAR.sub(lambda match: match.group().replace("->", ", "), text)
     source = _OLD_INPLACE.sub("inplace=True", source)  # of ReLU (inplace) and ELU (alpha=1.0, inplace)
     *above, indent = source[: len(source) - len(source.lstrip())].split("\n")
@@ -54,12 +54,12 @@ def read_expression(text: str, line: int = 1, column: int = 1) -> ast.expr:
     source = source.strip()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a stray backslash in a string is no concern of the user's here
+            warnings.simplefilter("ignore")  # such as the one about a stray backslash in a string
             tree = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, MemoryError) as error:
         row, offset = (error.lineno or 1, error.offset or 1) if isinstance(error, SyntaxError) else (1, 1)
         at = (line + row - 1, max(offset, 1) + (column - 1 if row == 1 else 0))
-        raise ParseError(f"{_shown(text)} is no layer: write a call such as Conv2d(1, 16, 3)", *at) from None
+        raise ParseError(f"{_shown(text)} is not a layer: write a call such as Conv2d(1, 16, 3)", *at) from None
     if (line, column) != (1, 1) or not source.isascii():
         rows = [row.encode() for row in re.split(r"\r\n?|\n", source)]
         for node in ast.walk(tree):
@@ -71,11 +71,11 @@ def read_expression(text: str, line: int = 1, column: int = 1) -> ast.expr:
 
 
 def parse_call(call: ast.expr, text: str) -> Layer:
-    """The layer of one call's syntax tree; `text` is what the user wrote, for messages."""
+    """Build the layer from the syntax tree of a call; `text` is what the user wrote, for messages."""
     if isinstance(call, (ast.Name, ast.Attribute)):  # a bare class: its parameters may all have defaults
         call = ast.Call(func=call, args=[], keywords=[], lineno=call.lineno, col_offset=call.col_offset)
     if not isinstance(call, ast.Call):
-        raise _error(f"{_shown(text)} is no layer: write a call such as Conv2d(1, 16, 3)", call)
+        raise _error(f"{_shown(text)} is not a layer: write a call such as Conv2d(1, 16, 3)", call)
     name = _dotted(call.func)
     try:
         _, _, _, parameters = resolve(name)
@@ -93,7 +93,7 @@ def parse_call(call: ast.expr, text: str) -> Layer:
 
 
 def _dotted(node: ast.expr) -> str:
-    """Conv2d, of Conv2d, nn.Conv2d, torch.nn.Conv2d; anything else is no layer."""
+    """Return 'Conv2d' for Conv2d, nn.Conv2d or torch.nn.Conv2d; anything else raises ParseError."""
     if isinstance(node, ast.Name):
         return node.id
     parts: list[str] = []
@@ -105,7 +105,7 @@ def _dotted(node: ast.expr) -> str:
         parts.append(inner.id)
         if tuple(reversed(parts[1:])) in (("nn",), ("torch", "nn"), ("ca",), ("convarith",)):
             return parts[0]
-    raise _error("a layer is a name such as Conv2d, nn.Conv2d or torch.nn.Conv2d", node)
+    raise _error("expected the name of a layer, such as Conv2d, nn.Conv2d or torch.nn.Conv2d", node)
 
 
 def _arguments(name: str, call: ast.Call, parameters: tuple[str, ...]) -> dict[str, Any]:
@@ -114,13 +114,14 @@ def _arguments(name: str, call: ast.Call, parameters: tuple[str, ...]) -> dict[s
         return {}
     if len(call.args) > len(parameters):
         raise _error(
-            f"{name} takes at most {len(parameters)} arguments, got {len(call.args)}", call.args[len(parameters)]
+            f"{name} takes at most {counted(len(parameters), 'argument')}, got {len(call.args)}",
+            call.args[len(parameters)],
         )
     for parameter, node in zip(parameters, call.args, strict=False):
         arguments[parameter] = _literal(node)
     for keyword in call.keywords:
         if keyword.arg is None:
-            raise _error("** is not read: write the arguments out", keyword.value)
+            raise _error("** is not supported: write the arguments out", keyword.value)
         word = keyword.arg
         if word == "size" and "kernel_size" in parameters and "Pool" in name:
             word = "kernel_size"  # the first versions' MaxPool2d (size=(2, 2), ...)
@@ -150,11 +151,11 @@ def _literal(node: ast.expr) -> Any:
         maker = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
         if maker == "Size":  # torch.Size([64, 7, 7])
             return _literal(node.args[0])
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):  # 28*28, as people write it
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):  # such as 28*28
         left, right = _literal(node.left), _literal(node.right)
         if type(left) is int and type(right) is int and left.bit_length() + right.bit_length() < MOST_BITS:
             return left * right
-    raise _error("this is no number, string or tuple, and only those are read", node)
+    raise _error("expected a number, a string or a tuple: other values are not supported", node)
 
 
 def _error(message: str, node: ast.expr | ast.keyword) -> ParseError:
@@ -162,6 +163,6 @@ def _error(message: str, node: ast.expr | ast.keyword) -> ParseError:
 
 
 def _shown(text: str) -> str:
-    """The text as a message quotes it: one line, not too long."""
+    """Quote the text for a message, on one line and shortened."""
     short = " ".join(text.split())
     return repr(short if len(short) <= 60 else short[:57] + "...")

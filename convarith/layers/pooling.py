@@ -1,4 +1,4 @@
-"""Pools whose window slides: max, average, power-average."""
+"""Pools with a sliding window: max, average, power-average."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from convarith.sizes.rules import AxisRule, FloorRule
 
 
 class SlidingPool(WindowLayer):
-    """A window that slides: the pools whose size follows from kernel, stride, padding, dilation and ceil_mode."""
+    """The common base of pools whose size depends on kernel, stride, padding, dilation and ceil_mode."""
 
     padding: Ints = 0
     ceil_mode: bool
@@ -29,23 +29,24 @@ class SlidingPool(WindowLayer):
             kernel, padding = self.at("kernel_size", axis), self.at("padding", axis)
             if 2 * padding > kernel:
                 raise ParameterError(
-                    f"padding is {padding}: it must be at most half the kernel (kernel_size {kernel}), {kernel // 2}"
+                    f"padding is {padding}: it must be at most half the kernel size {kernel}, so at most {kernel // 2}"
                 )
         self._set_rules()
 
     def default(self, name: str) -> object:
-        """As for every layer; the stride follows the kernel."""
+        """The default of a parameter; that of the stride is the kernel size."""
         return self.kernel_size if name == "stride" else super().default(name)
 
     def _shift(self, axis: int) -> int:
         stride, padding = self.at("stride", axis), self.at("padding", axis)
         shift = 2 * padding - self.span(axis)
-        # ceil_mode rounds up, and drops a window that would start beyond the input and its left padding.
+        # ceil_mode rounds up, and drops a window that would start after the left padding and the input.
         return min(shift + stride - 1, padding - 1) if self.ceil_mode else shift
 
     def _rule(self, axis: int, ndim: int | None) -> AxisRule:
         shift = self._shift(axis)
-        whole = self.at("kernel_size", axis) if self.ndim_matters and ndim == 3 else 1  # torch's 3-D averages want it
+        # torch's 3-D average pools need an input of at least the kernel size.
+        whole = self.at("kernel_size", axis) if self.ndim_matters and ndim == 3 else 1
         return FloorRule(shift=shift, step=self.at("stride", axis), offset=1, minimum=max(whole, -shift))
 
     def _refusal(self, axis: int, size: int, least: int) -> str:
@@ -53,17 +54,17 @@ class SlidingPool(WindowLayer):
         if size >= 1 and size + 2 * padding < self.span(axis):
             return window_too_large(size, (padding, padding), kernel, dilation, most_padding=kernel // 2)
         if self.ndim_matters and least == kernel > 1:
-            return f"the input is {size}: in 3-D it must be at least the kernel, {kernel}, padding left aside"
+            return f"the input is {size}: in 3-D it must be at least the kernel size {kernel}, without the padding"
         return f"the input is {size}: it must be at least {least}"
 
     def back(self, input_size: int | Sequence[int]) -> tuple[Layer, ...]:
-        """The transposed convolution with the pool's window."""
+        """The transposed convolution with the same window."""
         from convarith.layers.convolution import transposed
 
         return transposed(self, input_size)
 
     def formula_text_at(self, axis: int) -> str:
-        """Both roundings in one form; ceil_mode is the one with the smaller of two shifts."""
+        """The formula; ceil_mode replaces its shift by the smaller of two."""
         if self.ceil_mode:
             return "floor(({i} + min(2*{p} - {d}*({k} - 1) + {s} - 2, {p} - 1))/{s}) + 1"
         return self.formula_text
@@ -71,9 +72,9 @@ class SlidingPool(WindowLayer):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class MaxPool(SlidingPool):
-    """A max pool: torch's MaxPool1d, MaxPool2d, MaxPool3d. The stride is the kernel size unless it is given.
+    """A max pool: torch's MaxPool1d, MaxPool2d and MaxPool3d. The stride defaults to the kernel size.
 
-    Raises ParameterError where torch refuses the parameters: the padding may be half the kernel, undilated, at most.
+    Raises ParameterError if torch rejects the parameters; the padding is at most half the kernel size (undilated).
 
     >>> import convarith as ca
     >>> ca.MaxPool(kernel_size=2).output_size((7, 8)), ca.MaxPool(kernel_size=2, ceil_mode=True).output_size((7, 8))
@@ -102,7 +103,7 @@ class MaxPool(SlidingPool):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class AvgPool(SlidingPool):
-    """An average pool: torch's AvgPool1d, AvgPool2d, AvgPool3d.
+    """An average pool: torch's AvgPool1d, AvgPool2d and AvgPool3d.
 
     >>> import convarith as ca
     >>> ca.AvgPool(kernel_size=3, stride=2, padding=1).output_size((28, 28))
@@ -128,26 +129,26 @@ class AvgPool(SlidingPool):
 
     def __post_init__(self) -> None:
         if self.divisor_override is not None and integer(self.divisor_override, "divisor_override") == 0:
-            raise ParameterError("divisor_override is 0: the sum of a window is divided by it")
+            raise ParameterError("divisor_override is 0: it must not be 0, as every sum is divided by it")
         self._settle_pool("padding")
         if self.divisor_override is not None and self.ndim == 1:
-            raise ParameterError("AvgPool1d has no divisor_override: torch knows it in 2-D and 3-D only")
+            raise ParameterError("AvgPool1d has no divisor_override: torch has it only in 2-D and 3-D")
 
     @property
     def averages(self) -> str:
-        """Whether the padding counts in the divisor; a divisor_override is one number for the whole window."""
+        """Whether the padding counts in the divisor; empty if divisor_override replaces the divisor."""
         if self.divisor_override is not None:
             return ""
         return "padded" if self.count_include_pad else "inside"
 
     def constant_share(self, axis: int) -> Fraction:
-        """A divisor_override counts once, along the first axis."""
+        """1/divisor_override along the first axis, otherwise 1."""
         return Fraction(1, 1 if axis or self.divisor_override is None else self.divisor_override)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class LPPool(SlidingPool):
-    """A power-average pool: torch's LPPool1d, LPPool2d, LPPool3d.
+    """A power-average pool: torch's LPPool1d, LPPool2d and LPPool3d.
 
     >>> import convarith as ca
     >>> ca.LPPool(norm_type=2, kernel_size=3, stride=2).output_size((28, 28))

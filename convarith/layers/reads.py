@@ -1,9 +1,9 @@
-"""Which inputs an output of one layer reads along one axis: the one place that says it.
+"""Which inputs an output of one layer reads along one axis.
 
-A layer describes its reading by one of four plain forms: a `Window` that moves over the padded input, a `Spread` that
-every input is multiplied into, the `Bins` of an adaptive pool, an `Interpolation`. Receptive fields, matrices, overlap
-and pictures are built from these. Output positions and taps may be integers or numpy arrays alike; numpy itself is
-never imported here.
+A layer describes this by one of four forms: a `Window` that moves over the padded input, a `Spread` in which every
+input adds to several outputs, the `Bins` of an adaptive pool, or an `Interpolation`. Receptive fields, matrices,
+overlap and pictures are all built from these. Output positions and taps may be integers or numpy arrays; numpy itself
+is never imported here.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     Shares = NDArray[np.floating[Any]]
 
 Index = TypeVar("Index", int, "Positions")
-"""A position or a whole array of them."""
+"""A position, or an array of positions."""
 
 
 def smaller(one: Index, other: Index) -> Index:
-    """The smaller of two numbers, also element by element.
+    """The smaller of two numbers, elementwise for arrays.
 
     >>> smaller(3, 5)
     3
@@ -36,7 +36,7 @@ def smaller(one: Index, other: Index) -> Index:
 
 
 def padding_source(mode: str, position: Index, size: int, before: int, after: int) -> Index:
-    """The input that a position shows, counted from the first input, where a padding mode fills the outside.
+    """The input that fills a position under a padding mode; positions are counted from the first input.
 
     >>> [padding_source("reflect", at, 4, 2, 2) for at in range(-2, 6)]
     [2, 1, 0, 1, 2, 3, 2, 1]
@@ -44,69 +44,69 @@ def padding_source(mode: str, position: Index, size: int, before: int, after: in
     last = size - 1
     if mode == "reflect":
         return last - abs(last - abs(position))
-    if mode == "replicate":  # the middle one of 0, position and last
+    if mode == "replicate":  # the median of 0, position and last
         return (abs(position) - abs(position - last) + last) // 2
     first, cropped = max(-before, 0), size - max(-before, 0) - max(-after, 0)  # torch crops, then wraps
     return first + (position - first) % cropped
 
 
 class Reads(ABC):
-    """What every form answers: outputs and taps are counted from 0."""
+    """The common interface of all forms. Outputs and taps are counted from 0."""
 
     @property
     def kernel(self) -> int:
-        """The taps of a weight along the axis; 1 for a layer without a kernel."""
+        """The number of taps of a weight along the axis; 1 for a layer without a kernel."""
         return 1
 
     @property
     @abstractmethod
     def candidates(self) -> int:
-        """How many inputs one output may read, at most."""
+        """The largest number of inputs that one output can read."""
 
     @property
     @abstractmethod
     def cycle(self) -> tuple[int, int]:
-        """(phases, shift): output u + phases reads what output u reads, moved by `shift` inputs."""
+        """(phases, shift): output u + phases reads the same inputs as output u, shifted by `shift`."""
 
     @property
     def whole(self) -> bool:
-        """Does an output see the whole axis, so that there is no field that moves with it?"""
+        """Does an output read the whole axis, so that no receptive field moves with it?"""
         return False
 
     @property
     def shares_differ(self) -> bool:
-        """Does an output multiply its inputs by different shares, beside a weight?"""
+        """Does an output multiply its inputs by different shares, apart from a weight?"""
         return False
 
     def tap(self, output: Index, candidate: Index) -> Index:
-        """The tap that a candidate's number stands for; the candidates go through the inputs in ascending order."""
+        """The tap with a given candidate number; candidates are numbered in ascending order of the inputs."""
         return candidate + 0 * output
 
     @abstractmethod
     def at(self, output: Index, tap: Index) -> tuple[Index, Index]:
-        """(input, 0) for a tap that reads an input; the second number is not 0 where it reads none.
+        """(input, 0) for a tap that reads an input; the second number is not 0 if the tap reads none.
 
-        The input is counted as if it went on endlessly where the form has padding.
+        If the form has padding, positions continue into it as if the input were infinite.
         """
 
     def source(self, output: Index, tap: Index, size: int) -> tuple[Index, Index]:
-        """As `at`, with the input that the padding shows; a position outside of 0..size - 1 is a zero."""
+        """Same as `at`, with the input that fills the padding; a position outside of 0..size - 1 is a zero."""
         return self.at(output, tap)
 
     def place(self, output: int, tap: int) -> int:
-        """Where the tap lies over the input; for a `Spread` over the stretched input."""
+        """The position of the tap over the input; for a `Spread`, over the stretched input."""
         return self.at(output, tap)[0]
 
     def share(self, output: int, tap: int, size: int) -> Fraction:
-        """What the input is multiplied by, beside a weight."""
+        """The factor that the input is multiplied by, apart from a weight."""
         return Fraction(1)
 
     def shares(self, outputs: Positions, taps: Positions, size: int) -> Shares | None:
-        """As `share` for arrays, in the double precision that torch computes with; None where every share is 1."""
+        """Same as `share` for arrays, in double precision as in torch; None if every share is 1."""
         return None
 
     def seen(self, output: int) -> Iterator[int]:
-        """The inputs of one output, on an endless input."""
+        """The inputs that one output reads, on an infinite input."""
         for candidate in range(self.candidates):
             position, misses = self.at(output, self.tap(output, candidate))
             if not misses:
@@ -120,8 +120,8 @@ class Window(Reads):
     Attributes:
         size: k, the number of taps.
         before, after: the padding; negative numbers crop.
-        mode: what the padding shows: 'zeros', 'reflect', 'replicate' or 'circular'.
-        averages: '' for no average; 'padded' or 'inside' says whether the padding counts in the divisor.
+        mode: how the padding is filled: 'zeros', 'reflect', 'replicate' or 'circular'.
+        averages: '' for no average; 'padded' or 'inside' for an average whose divisor counts the padding or not.
 
     >>> window = Window(size=3, stride=2, before=1)
     >>> [list(window.seen(output)) for output in range(2)]
@@ -138,34 +138,34 @@ class Window(Reads):
 
     @property
     def kernel(self) -> int:
-        """Every tap has a weight."""
+        """The number of taps, because every tap has a weight."""
         return self.size
 
     @property
     def candidates(self) -> int:
-        """Every tap reads."""
+        """The number of taps, because every tap reads an input."""
         return self.size
 
     @property
     def cycle(self) -> tuple[int, int]:
-        """The next window lies one stride further."""
+        """The next window is one stride further."""
         return 1, self.stride
 
     def at(self, output: Index, tap: Index) -> tuple[Index, Index]:
-        """Every tap reads a position."""
+        """The position of the tap; every tap reads one."""
         return self.stride * output - self.before + self.dilation * tap, 0 * output
 
     def source(self, output: Index, tap: Index, size: int) -> tuple[Index, Index]:
-        """The position, or the input that the padding shows there."""
+        """The position, or the input that fills the padding there."""
         position, misses = self.at(output, tap)
         if self.mode == "zeros":
             return position, misses
         return padding_source(self.mode, position, size, self.before, self.after), misses
 
     def divisor(self, output: Index, size: int) -> Index:
-        """What an average pool divides the sum of a window by, along this axis.
+        """The divisor of an average pool along this axis.
 
-        Positions that ceil_mode lets a window hang over the padding never count.
+        Positions past the padding, which ceil_mode allows a window to cover, never count.
 
         >>> Window(size=3, stride=2, before=1, after=1, averages="inside").divisor(0, 7)
         2
@@ -176,11 +176,11 @@ class Window(Reads):
         return smaller(start + self.size, high + 0 * output) + smaller(-start, -low + 0 * output)
 
     def share(self, output: int, tap: int, size: int) -> Fraction:
-        """One over the divisor of an average."""
+        """1/divisor for an average."""
         return Fraction(1, self.divisor(output, size)) if self.averages else Fraction(1)
 
     def shares(self, outputs: Positions, taps: Positions, size: int) -> Shares | None:
-        """One over the divisor of an average."""
+        """1/divisor for an average."""
         return 1 / self.divisor(outputs, size) if self.averages else None
 
 
@@ -200,43 +200,43 @@ class Spread(Reads):
 
     @property
     def kernel(self) -> int:
-        """Every tap has a weight."""
+        """The number of taps, because every tap has a weight."""
         return self.size
 
     @property
     def _step(self) -> int:
-        """Only every so many-th tap can meet an input."""
+        """The distance between taps that can meet an input."""
         return self.stride // gcd(self.stride, self.dilation)
 
     @property
     def candidates(self) -> int:
-        """The taps that can meet an input."""
+        """The largest number of taps that can meet an input."""
         return -(-self.size // self._step)
 
     @property
     def cycle(self) -> tuple[int, int]:
-        """The next input lies one stride further in the output."""
+        """The next input is one stride further in the output."""
         return self.stride, 1
 
     def tap(self, output: Index, candidate: Index) -> Index:
-        """Taps backwards, so that the inputs ascend; the first may lie beyond the kernel and then reads nothing."""
+        """The taps in reverse order, so that inputs ascend; the first may be outside the kernel and read nothing."""
         shared, step = gcd(self.stride, self.dilation), self._step
         first = (output + self.before) // shared * pow(self.dilation // shared, -1, step) % step
         return first + step * (self.candidates - 1 - candidate)
 
     def at(self, output: Index, tap: Index) -> tuple[Index, Index]:
-        """s*n = u + before - d*j must have a whole solution n."""
+        """The integer solution n of s*n = u + before - d*j, if there is one."""
         place = output + self.before - self.dilation * tap
         return place // self.stride, place % self.stride + tap // self.size
 
     def place(self, output: int, tap: int) -> int:
-        """The position over the input with s - 1 zeros between its values."""
+        """The position over the input stretched by s - 1 zeros between its values."""
         return output + self.before - self.dilation * tap
 
 
 @dataclass(frozen=True)
 class Bins(Reads):
-    """Output u reads the inputs from floor(u*i/o) to before ceil((u + 1)*i/o): the windows of an adaptive pool.
+    """Output u reads the inputs floor(u*i/o) to ceil((u + 1)*i/o) - 1: the windows of an adaptive pool.
 
     >>> bins = Bins(7, 3, averages=True)
     >>> [list(bins.seen(output)) for output in range(3)], bins.share(0, 0, 7)
@@ -249,36 +249,36 @@ class Bins(Reads):
 
     @property
     def candidates(self) -> int:
-        """The length of the widest window, or one more."""
+        """The length of the longest window, or one more."""
         return 0 if not self.outputs else -(-self.inputs // self.outputs) + (self.inputs % self.outputs != 0)
 
     @property
     def cycle(self) -> tuple[int, int]:
-        """i and o without their common factor."""
+        """(o, i) divided by their greatest common divisor."""
         common = gcd(self.inputs, self.outputs) or 1
         return self.outputs // common, self.inputs // common
 
     @property
     def whole(self) -> bool:
-        """One window reads everything."""
+        """Is there a single window that reads everything?"""
         return self.outputs <= 1
 
     def window(self, output: Index) -> tuple[Index, Index]:
-        """The first input of a window, and the one behind its last."""
+        """The first input of a window, and the one after its last."""
         return output * self.inputs // self.outputs, -(-(output + 1) * self.inputs // self.outputs)
 
     def at(self, output: Index, tap: Index) -> tuple[Index, Index]:
-        """The window's inputs, one per tap."""
+        """The inputs of the window, one per tap."""
         first, end = self.window(output)
         return first + tap, (first + tap) // end
 
     def share(self, output: int, tap: int, size: int) -> Fraction:
-        """One over the window's length in an average pool."""
+        """1/length of the window in an average pool."""
         first, end = self.window(output)
         return Fraction(1, end - first) if self.averages else Fraction(1)
 
     def shares(self, outputs: Positions, taps: Positions, size: int) -> Shares | None:
-        """One over the window's length in an average pool."""
+        """1/length of the window in an average pool."""
         first, end = self.window(outputs)
         return 1 / (end - first) if self.averages else None
 
@@ -287,14 +287,14 @@ class Bins(Reads):
 class Interpolation(Reads):
     """Output u reads the inputs around u*scale: one in the nearest modes, two in the linear ones, four in bicubic.
 
-    Only `seen` answers for bicubic.
+    For bicubic only `seen` is supported.
 
     Attributes:
-        mode: torch's word.
-        inputs: the size of the input; torch repeats its border.
-        scale: input positions per output, exact.
-        rounded: the same number as torch computes with it, in double precision.
-        corners: do the first and last positions of both sides lie on each other (align_corners)?
+        mode: torch's name of the interpolation mode.
+        inputs: the size of the input, whose border is repeated.
+        scale: input positions per output, as an exact fraction.
+        rounded: the scale in double precision, as torch computes it.
+        corners: do the first and last positions of input and output coincide (align_corners)?
 
     >>> linear = Interpolation(mode="linear", inputs=4, scale=Fraction(1, 2), rounded=0.5)
     >>> [(linear.source(1, tap, 4)[0], str(linear.share(1, tap, 4))) for tap in range(2)]
@@ -313,40 +313,40 @@ class Interpolation(Reads):
 
     @property
     def candidates(self) -> int:
-        """The inputs around a place."""
+        """The number of inputs around a place."""
         return 1 if self._nearest else 4 if self.mode == "bicubic" else 2
 
     @property
     def cycle(self) -> tuple[int, int]:
-        """The scale as a fraction."""
+        """(denominator, numerator) of the scale."""
         return self.scale.denominator, self.scale.numerator
 
     @property
     def shares_differ(self) -> bool:
-        """The closer input counts for more."""
+        """True except in the nearest modes, because closer inputs have larger shares."""
         return not self._nearest
 
     @property
     def whole(self) -> bool:
-        """All outputs lie on one input."""
+        """Do all outputs fall on one input?"""
         return self.scale == 0
 
     def _place(self, output: int) -> Fraction:
-        """Where an output lies among the inputs; in the nearest modes the floor of it is the input."""
+        """The place of an output among the inputs; in the nearest modes its floor is the input."""
         if self.mode == "nearest" or self.corners:
             return output * self.scale
         twice = (2 * output + 1) * self.scale
         return twice / 2 if self._nearest else (twice - 1) / 2
 
     def _places(self, outputs: Positions) -> Shares:
-        """As `_place`, rounded as torch's own arithmetic rounds: doubling and halving change nothing."""
+        """Same as `_place`, rounded as in torch; doubling and halving are exact."""
         if self.mode == "nearest" or self.corners:
             return outputs * self.rounded
         twice = (2 * outputs + 1) * self.rounded
         return twice / 2 if self._nearest else (twice - 1) / 2
 
     def seen(self, output: int) -> Iterator[int]:
-        """The inputs around the place, whose border goes on; one where the place is an input."""
+        """The inputs around the place, as if the input were infinite; a single one if the place is an input."""
         place = self._place(output)
         low = place // 1
         if self._nearest or place == low:
@@ -355,13 +355,13 @@ class Interpolation(Reads):
             yield from range(low - 1, low + 3) if self.mode == "bicubic" else (low, low + 1)
 
     def between(self, output: int) -> tuple[int, Fraction]:
-        """The lower of the two inputs and the share of the upper one; the border repeats."""
+        """The lower of the two inputs and the share of the upper one; the border is repeated."""
         place = max(self._place(output), Fraction(0))
         low = min(place // 1, self.inputs - 1)
         return low, Fraction(0) if self._nearest or low == self.inputs - 1 else place - low
 
     def all_between(self, outputs: Positions) -> tuple[Positions, Shares]:
-        """As `between` for a column of outputs, in double precision."""
+        """Same as `between` for a column of outputs, in double precision."""
         place = self._places(outputs)
         place = (place + abs(place)) / 2  # not below 0
         low = smaller(place.astype(outputs.dtype), self.inputs - 1 + 0 * outputs)
@@ -369,17 +369,17 @@ class Interpolation(Reads):
         return low, upper
 
     def at(self, output: Index, tap: Index) -> tuple[Index, Index]:
-        """The input on either side of the place; the upper one is not read where its share is 0."""
+        """The input on either side of the place; the upper one is not read if its share is 0."""
         low, upper = self.between(output) if isinstance(output, int) else self.all_between(output)
         return low + tap, tap * (upper == 0)
 
     def share(self, output: int, tap: int, size: int) -> Fraction:
-        """The share of the lower (tap 0) or the upper input."""
+        """The share of the lower (tap 0) or upper (tap 1) input."""
         _, upper = self.between(output)
         return upper if tap else 1 - upper
 
     def shares(self, outputs: Positions, taps: Positions, size: int) -> Shares | None:
-        """The shares of the lower (tap 0) and the upper input."""
+        """The shares of the lower (tap 0) and upper (tap 1) inputs."""
         if self._nearest:
             return None
         _, upper = self.all_between(outputs)
@@ -387,12 +387,12 @@ class Interpolation(Reads):
 
 
 class Scattering(NamedTuple):
-    """What a layer, or its gradient, adds to along one axis: x adds to s*x - before + d*j, for the taps j < k.
+    """Where a layer or its gradient adds values along one axis: x adds to s*x - before + d*j, for the taps j < k.
 
     Attributes:
         kernel, stride, dilation: k, s and d.
-        before, after: how much is cut off at each end; negative numbers add positions.
-        given: (inputs, positions) where the layer fixes them itself.
+        before, after: how many positions are removed at each end; negative numbers add positions.
+        given: (inputs, positions) if the layer itself fixes them.
     """
 
     kernel: int

@@ -1,4 +1,4 @@
-"""A step of a model that is not known here: only its shape at one input is."""
+"""An operation that convarith does not know: only its shapes for one input are recorded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Recorded(Layer):
-    """An operation by its name, with the shapes that were seen when it ran once (with their batch).
+    """An operation by its name, with the shapes (including the batch) that were seen in one run.
 
     >>> layer = Recorded(operation="torch.fft.rfft", recorded_inputs=((1, 1, 100),), recorded_output=(1, 1, 51))
     >>> layer.output_shape((1, 1, 100))
@@ -30,34 +30,35 @@ class Recorded(Layer):
 
     @property
     def name(self) -> str:
-        """The operation."""
+        """The name of the operation."""
         return self.operation
 
     @property
     def parameter_count(self) -> int:
-        """What the module that was run holds."""
+        """The number of parameters of the module that was run."""
         return self.parameters
 
     def torch_calls(self) -> tuple[str, ...]:
-        """Only its shapes are known."""
-        raise ParameterError(f"{self} is no module that stands alone")
+        """Raises ParameterError, because only the shapes are known."""
+        raise ParameterError(f"{self} cannot be a module on its own: only its shapes are known")
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
-        """Only the number of axes is known."""
+        """A shape of unknown sizes, because only the number of axes is known."""
         from convarith.sizes.letters import BATCH, Unknown
 
         return (BATCH, *(Unknown() for _ in self.recorded_output[1:]))
 
     def joined_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
-        """The recorded output, for the recorded inputs only (any batch)."""
+        """The recorded output shape, only for the recorded input shapes (with any batch)."""
         if tuple(shape[1:] for shape in shapes) != tuple(shape[1:] for shape in self.recorded_inputs):
             seen = " and ".join(map(times, self.recorded_inputs))
-            raise ShapeError(f"{self.operation} is not known here: its output was recorded for {seen} only")
+            raise ShapeError(f"the output shape of {self.operation} is known only for the recorded input {seen}")
         if not shapes or shapes[0] == self.recorded_inputs[0]:
             return self.recorded_output
         if self.recorded_output[:1] != self.recorded_inputs[0][:1]:
             raise ShapeError(
-                f"{self.operation} is not known here: it was recorded for a batch of {self.recorded_inputs[0][0]} only"
+                f"the output shape of {self.operation} is known only for the recorded batch of "
+                f"{self.recorded_inputs[0][0]}"
             )
         return (shapes[0][0], *self.recorded_output[1:])
 

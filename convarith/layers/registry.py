@@ -1,4 +1,4 @@
-"""Which layers there are, under which names, and the module each is loaded from when it is needed."""
+"""The registry of layers: their names, and the module that each is loaded from when it is needed."""
 
 from importlib import import_module
 from typing import Any
@@ -37,10 +37,10 @@ MODULES = {
     "Concat": "merging",
     "MatchSize": "merging",
 }
-"""Every layer class and its module in this folder: the one line that a new layer needs."""
+"""Each layer class and its module in this folder. A new layer needs one line here."""
 
 KINDS = {kind_of(name): name for name in MODULES}
-"""The words of the command line: 'conv-transpose' is ConvTranspose."""
+"""The names on the command line: 'conv-transpose' is ConvTranspose."""
 
 _LOADED: dict[str, type[Layer]] = {}
 """The classes that have been asked for."""
@@ -51,7 +51,7 @@ _LAZY = {"LazyConv": "in_channels", "LazyConvTranspose": "in_channels", "LazyLin
 
 
 def layer_class(name: str) -> type[Layer]:
-    """The class of this name, its module loaded now.
+    """Load and return the class with this name.
 
     >>> layer_class("MaxPool").kind
     'max-pool'
@@ -80,7 +80,7 @@ def register(cls: type[Layer]) -> type[Layer]:
 
 
 def class_of_kind(kind: str) -> type[Layer]:
-    """The class of a word of the command line. Raises ParameterError for an unknown word, naming the nearest.
+    """The class for a name on the command line. Raises ParameterError for an unknown name, suggesting the closest.
 
     >>> class_of_kind("conv-transpose").__name__
     'ConvTranspose'
@@ -91,7 +91,7 @@ def class_of_kind(kind: str) -> type[Layer]:
 
 
 def resolve(name: str) -> tuple[str, int | None, type[Layer], tuple[str, ...]]:
-    """torch's name taken apart: (name without suffix, dimension or None, class, positional parameters).
+    """Split a name of torch into (name without suffix, dimension or None, class, positional parameters).
 
     Raises KeyError for an unknown name.
 
@@ -118,7 +118,7 @@ def resolve(name: str) -> tuple[str, int | None, type[Layer], tuple[str, ...]]:
 
 
 def _positional(stem: str, cls: type[Layer]) -> tuple[str, ...]:
-    """torch's positional order, where it depends on the name within one class."""
+    """torch's positional order, which for some classes depends on the name."""
     if stem in _PADS and stem not in ("ConstantPad", "ZeroPad"):  # older reprs of ZeroPad show its value, 0
         return ("padding",)
     if stem.startswith("Upsampling"):
@@ -127,7 +127,7 @@ def _positional(stem: str, cls: type[Layer]) -> tuple[str, ...]:
 
 
 def build(name: str, arguments: dict[str, Any]) -> Layer:
-    """The layer of torch's name and named parameters. Raises ParameterError for what torch would refuse.
+    """Build a layer from torch's name and named parameters. Raises ParameterError if torch would reject them.
 
     >>> build("MaxPool2d", {"kernel_size": 2, "ceil_mode": True})
     MaxPool2d(kernel_size=2, ceil_mode=True)
@@ -146,7 +146,7 @@ def build(name: str, arguments: dict[str, Any]) -> Layer:
         reason = f"needs {' and '.join(missing)}" if missing else f"has a parameter of the wrong type: {error}"
         raise ParameterError(f"{name} {reason}") from None
     except OverflowError:
-        raise ParameterError(f"{name} has a number too large for a factor") from None
+        raise ParameterError(f"{name} has a scale factor that is too large") from None
 
 
 def _known(name: str) -> tuple[str, int | None, type[Layer], tuple[str, ...]]:
@@ -157,7 +157,7 @@ def _known(name: str) -> tuple[str, int | None, type[Layer], tuple[str, ...]]:
 
 
 def all_names() -> list[str]:
-    """Every torch name that is known, dimensions written out.
+    """All known names of torch, including their dimension.
 
     >>> "ConvTranspose3d" in all_names()
     True

@@ -1,4 +1,4 @@
-"""Layers that change the size without weights: interpolation, zero insertion, pixel shuffles."""
+"""Layers without weights that change the size: interpolation, zero insertion, pixel shuffles."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from convarith.layers.base import AXIS_NAMES, Layer, SpatialLayer
 from convarith.layers.reads import Bins, Interpolation, Reads, Scattering, Spread, Window
 from convarith.layers.registry import build
 from convarith.layers.ways_back import Passage, Way
-from convarith.sizes.normalise import Ints, integer, nearest, spread, times
+from convarith.sizes.normalise import Ints, counted, integer, nearest, spread, times
 from convarith.sizes.rules import AxisRule, FloorRule, scale_rule
 
 MODES = {"nearest": None, "linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3, "area": None, "nearest-exact": None}
-"""Interpolation modes, and the one dimension a mode is for."""
+"""Interpolation modes, with the number of axes if a mode has only one."""
 
 LINEAR_MODES = ("nearest", "nearest-exact", "linear", "bilinear", "trilinear")
-"""The modes whose matrix can be built: products of what the axes read."""
+"""The modes whose matrix can be built from what the axes read."""
 
 
 def factor(value: object, name: str) -> float:
-    """A scale factor: torch keeps it in double precision."""
+    """Validate a scale factor; torch stores it in double precision."""
     if not isinstance(value, (int, float)):
         raise ParameterError(f"{name} must be a number, got {value!r}")
     if not (isfinite(value) and value > 0):
@@ -32,9 +32,9 @@ def factor(value: object, name: str) -> float:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Upsample(SpatialLayer):
-    """Interpolation to a size or by a factor: torch's Upsample. The input needs a batch, as torch demands.
+    """Interpolation to a size or by a factor: torch's Upsample. The input needs a batch, as in torch.
 
-    A factor's output is the floor of the floating-point product, as torch computes it.
+    The output for a factor is the floor of the floating-point product, as torch computes it.
 
     >>> import convarith as ca
     >>> ca.Upsample(scale_factor=2, mode="bilinear").output_size((7, 7))
@@ -60,10 +60,10 @@ class Upsample(SpatialLayer):
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ParameterError(f"mode {self.mode!r} is unknown: {nearest(str(self.mode), MODES)}")
-        if self.scale_factor == 0:  # torch takes a false factor for none
+        if self.scale_factor == 0:  # torch treats a factor of 0 as None
             object.__setattr__(self, "scale_factor", None)
         if (self.size is None) == (self.scale_factor is None):
-            raise ParameterError("Upsample needs one of size and scale_factor")
+            raise ParameterError("Upsample needs exactly one of size and scale_factor")
         if self.align_corners is not None and "linear" not in self.mode and self.mode != "bicubic":
             raise ParameterError(f"align_corners has no meaning for mode {self.mode!r}: leave it out")
         if self.recompute_scale_factor and self.size is not None:
@@ -75,11 +75,11 @@ class Upsample(SpatialLayer):
         self._set_rules()
 
     def _short(self, value: object) -> object:
-        return value if MODES[self.mode] is None else super()._short(value)  # only such a mode's name tells the axes
+        return value if MODES[self.mode] is None else super()._short(value)  # other modes fix no number of axes
 
     @classmethod
     def from_call(cls, name: str, ndim: int | None, arguments: dict[str, Any]) -> Self:
-        """Also from torch's older names, which fix the mode."""
+        """Build the layer, also from torch's older names, which determine the mode."""
         fixed: dict[str, dict[str, Any]] = {
             "UpsamplingNearest": {"mode": "nearest"},
             "UpsamplingBilinear": {"mode": "bilinear", "align_corners": True},
@@ -88,18 +88,18 @@ class Upsample(SpatialLayer):
 
     @property
     def _least(self) -> int:
-        """The smallest output size: only the area mode gives an empty one."""
+        """The smallest output size; only the area mode allows an empty output."""
         return 0 if self.mode == "area" else 1
 
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        if self.mode == "area":  # an adaptive pool to the same size
+        if self.mode == "area":  # the same as an adaptive pool to this size
             _, _, spatial = self._split(shape)
             pool = f"AdaptiveAvgPool{len(spatial)}d"
             return build(pool, {"output_size": self.output_size(spatial)}).output_shape(shape)
         return super()._shape(shape)
 
     def factor_at(self, axis: int) -> float | None:
-        """The scale factor of one axis; None with a fixed size."""
+        """The scale factor of one axis; None if the size is given."""
         return None if self.scale_factor is None else spread(self.scale_factor, axis + 1)[axis]
 
     def _rule(self, axis: int, ndim: int | None) -> AxisRule:
@@ -110,18 +110,18 @@ class Upsample(SpatialLayer):
 
     @property
     def has_matrix(self) -> bool:
-        """In the nearest and linear modes."""
+        """True for the nearest and linear modes."""
         return self.mode in LINEAR_MODES
 
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
-        """The inputs around the place of an output; in the area mode the windows of an adaptive pool."""
+        """The inputs around the place of an output; in the area mode, the windows of an adaptive pool."""
         if output < 1:
             return None
         if self.mode == "area":
             return Bins(size, output, averages=True)
         factor = self.factor_at(axis)
         by_size = factor is None or self.recompute_scale_factor
-        # torch copies a map of the same size, and in 2-D doubles one, whatever the factor.
+        # torch copies a map of the same size, and doubles one in 2-D, regardless of the factor.
         if self.mode == "nearest":
             by_size = by_size or (ndim == 2 and output in (size, 2 * size))
         elif output == size and "linear" in self.mode:
@@ -138,7 +138,7 @@ class Upsample(SpatialLayer):
         )
 
     def scattering(self, axis: int) -> Scattering | None:
-        """A whole factor of nearest neighbours repeats every input."""
+        """In the nearest mode with an integer factor, every input is repeated."""
         factor = self.factor_at(axis)
         if self.mode != "nearest" or factor is None or factor != int(factor):
             return None
@@ -159,14 +159,14 @@ class Upsample(SpatialLayer):
         raise ShapeError(f"Upsample(mode={self.mode!r}) takes (N, C, {axes}), always with a batch, got {times(shape)}")
 
     def letters(self, axis: int) -> dict[str, int]:
-        """o, the size that is asked for, or f, a whole factor."""
+        """The letter o, the given size, or f, an integer factor."""
         factor = self.factor_at(axis)
         if factor is None:
             return {"o": self.at("size", axis)}
         return {"f": int(factor)} if factor == int(factor) else {}
 
     def formula_text_at(self, axis: int) -> str:
-        """o, f*i, or floor(i*factor)."""
+        """o, f*i or floor(i*factor)."""
         factor = self.factor_at(axis)
         if factor is None:
             return "{o}"
@@ -175,7 +175,7 @@ class Upsample(SpatialLayer):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class ZeroInsert(SpatialLayer):
-    """Bed of nails: every value at the first corner of a block of stride^n positions, zeros in the others.
+    """Bed of nails: each value goes to the first corner of a block of stride^n positions; the others are zero.
 
     >>> import convarith as ca
     >>> ca.ZeroInsert(stride=2).output_size((2, 2))
@@ -188,7 +188,7 @@ class ZeroInsert(SpatialLayer):
     torch_name: ClassVar[str] = "ZeroInsert"
     torch_module: ClassVar[str] = '''
 class ZeroInsert(nn.Module):
-    """Bed of nails: each value at the first corner of a block of zeros."""
+    """Bed of nails: each value goes to the first corner of a block of zeros."""
 
     def __init__(self, *stride: int) -> None:
         super().__init__()
@@ -218,29 +218,29 @@ class ZeroInsert(nn.Module):
         return FloorRule(rise=self.at("stride", axis), minimum=0)
 
     def torch_arguments(self) -> tuple[int, ...]:
-        """ZeroInsert(2, 2)."""
+        """One stride per axis, as in ZeroInsert(2, 2)."""
         return tuple(self.at("stride", axis) for axis in range(self.ndim or 1))
 
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
-        """One tap: the zeros read nothing."""
+        """One tap; the zeros read nothing."""
         return Spread(size=1, stride=self.at("stride", axis))
 
     def scattering(self, axis: int) -> Scattering | None:
-        """One tap, and the zeros behind the last input."""
+        """One tap, and the zeros after the last input."""
         stride = self.at("stride", axis)
         return Scattering(1, stride, after=1 - stride)
 
     def way_back(self, passage: Passage) -> Way | None:
-        """A max pool of one tap picks the values out."""
+        """A max pool with one tap, which picks out the values."""
         return Way.exact(build(f"MaxPool{passage.ndim}d", {"kernel_size": 1, "stride": self.stride}))
 
     def letters(self, axis: int) -> dict[str, int]:
-        """i and s."""
+        """The letter s, the stride."""
         return {"s": self.at("stride", axis)}
 
 
 class _PixelLayer(SpatialLayer):
-    """The last three axes are channels, height and width; any number of axes may come before them."""
+    """The common base of the pixel shuffles. The last three axes are (C, H, W); any others may come before them."""
 
     empty_channels: ClassVar[str] = "always"
 
@@ -253,18 +253,18 @@ class _PixelLayer(SpatialLayer):
         self._set_rules()
 
     def way_back(self, passage: Passage) -> Way | None:
-        """The other shuffle."""
+        """The inverse shuffle."""
         return Way.exact(*self.back(passage.before[1:]))
 
     def _split(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int, tuple[int, ...]]:
         if len(shape) < 3:
-            raise ShapeError(f"{self.name} takes (..., C, H, W), got {len(shape)} sizes: {times(shape)}")
+            raise ShapeError(f"{self.name} takes (..., C, H, W), got {counted(len(shape), 'size')}: {times(shape)}")
         return shape[:-3], shape[-3], shape[-2:]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class PixelShuffle(_PixelLayer):
-    """Channels to positions, sub-pixel convolution's last step: torch's PixelShuffle.
+    """Move channels to positions, the last step of a sub-pixel convolution: torch's PixelShuffle.
 
     >>> import convarith as ca
     >>> ca.PixelShuffle(upscale_factor=2).output_shape((1, 12, 7, 7))
@@ -288,13 +288,13 @@ class PixelShuffle(_PixelLayer):
         return FloorRule(rise=self.upscale_factor, minimum=0)
 
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
-        """Every input becomes a block; channels_read says which channel goes where in it."""
+        """Every input becomes a block; `channels_read` says which channel goes to which place in it."""
         return Spread(size=self.upscale_factor, stride=self.upscale_factor)
 
     def channels_read(
         self, target: int, position: tuple[int, ...], channels: int, out_channels: int
     ) -> Iterator[tuple[int, tuple[int, ...] | None, tuple[int, ...] | None]]:
-        """The channel of this place in the block."""
+        """Yield the channel for this place in the block."""
         factor = self.upscale_factor
         row, column = (at % factor for at in position)
         yield target * factor**2 + row * factor + column, None, None
@@ -306,24 +306,26 @@ class PixelShuffle(_PixelLayer):
     def _channels(self, channels: int) -> int:
         square = self.upscale_factor**2
         if channels % square:
+            below = channels - channels % square
+            remedy = f"{below} or {below + square}" if below else str(square)
             raise ShapeError(
-                f"{self.name} got {channels} channels, which {self.upscale_factor}^2 = {square} does not divide: "
-                f"give it {channels - channels % square or square} or {channels - channels % square + square}"
+                f"{self.name} got {counted(channels, 'channel')}, which is not divisible by "
+                f"{self.upscale_factor}^2 = {square}: use {remedy}"
             )
         return channels // square
 
     def back(self, input_size: int | Sequence[int]) -> tuple[Layer, ...]:
-        """PixelUnshuffle by the same factor."""
+        """A PixelUnshuffle by the same factor."""
         return (PixelUnshuffle(downscale_factor=self.upscale_factor),)
 
     def letters(self, axis: int) -> dict[str, int]:
-        """r, the factor."""
+        """The letter r, the factor."""
         return {"r": self.upscale_factor}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class PixelUnshuffle(_PixelLayer):
-    """Positions to channels: torch's PixelUnshuffle. The factor must divide the height and the width.
+    """Move positions to channels: torch's PixelUnshuffle. Height and width must be divisible by the factor.
 
     >>> import convarith as ca
     >>> ca.PixelUnshuffle(downscale_factor=2).output_shape((1, 3, 14, 14))
@@ -347,13 +349,13 @@ class PixelUnshuffle(_PixelLayer):
         return FloorRule(step=self.downscale_factor, multiple_of=self.downscale_factor, minimum=0)
 
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
-        """The block of an output; channels_read says which place of it."""
+        """The block of an output; `channels_read` says which place in it."""
         return Window(size=self.downscale_factor, stride=self.downscale_factor)
 
     def channels_read(
         self, target: int, position: tuple[int, ...], channels: int, out_channels: int
     ) -> Iterator[tuple[int, tuple[int, ...] | None, tuple[int, ...] | None]]:
-        """The place in the block that this channel shows."""
+        """Yield the place in the block that this channel takes."""
         channel, phase = divmod(target, self.downscale_factor**2)
         yield channel, None, divmod(phase, self.downscale_factor)
 
@@ -363,19 +365,19 @@ class PixelUnshuffle(_PixelLayer):
 
     def _refusal(self, axis: int, size: int, least: int) -> str:
         below = size - size % self.downscale_factor
-        return f"{self.downscale_factor} does not divide {size}: give it {below} or {below + self.downscale_factor}"
+        return f"{size} is not divisible by {self.downscale_factor}: use {below} or {below + self.downscale_factor}"
 
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         shuffled = super()._shape(shape)
-        return shape if 0 in shape else shuffled  # torch hands an empty tensor back as it is
+        return shape if 0 in shape else shuffled  # torch returns an empty tensor unchanged
 
     def _channels(self, channels: int) -> int:
         return channels * self.downscale_factor**2
 
     def back(self, input_size: int | Sequence[int]) -> tuple[Layer, ...]:
-        """PixelShuffle by the same factor."""
+        """A PixelShuffle by the same factor."""
         return (PixelShuffle(upscale_factor=self.downscale_factor),)
 
     def letters(self, axis: int) -> dict[str, int]:
-        """r, the factor."""
+        """The letter r, the factor."""
         return {"r": self.downscale_factor}

@@ -1,4 +1,4 @@
-"""Layers that see no positions: Linear, Flatten, Unflatten, Permute, Narrow, GLU."""
+"""Layers that mix, reorder or split axes: Linear, Flatten, Unflatten, Permute, Narrow, GLU."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from convarith.layers.base import Layer, Order
 from convarith.layers.reads import Reads, Window
 from convarith.layers.registry import build
 from convarith.layers.ways_back import NoWayBackError, Passage, Way
-from convarith.sizes.normalise import integer, per_axis, shape_of, times
+from convarith.sizes.normalise import counted, integer, per_axis, shape_of, times
 from convarith.sizes.rules import FloorRule
 
 if TYPE_CHECKING:
@@ -18,25 +18,26 @@ if TYPE_CHECKING:
 
 
 def axis_of(dim: int, ndim: int, name: str) -> int:
-    """A dimension counted from the front; negative numbers count from the back, as in torch.
+    """Convert a dimension to one counted from the front; as in torch, negative numbers count from the back.
 
     >>> axis_of(-1, 4, "dim")
     3
     """
     if not -ndim <= dim < ndim:
-        raise ShapeError(f"{name} is {dim}, but the input has {ndim} axes: choose from {-ndim} to {ndim - 1}")
+        axes = counted(ndim, "axis", "axes")
+        raise ShapeError(f"{name} is {dim}, but the input has {axes}: choose from {-ndim} to {ndim - 1}")
     return dim % ndim
 
 
 def way_to_channels(layer: Layer, passage: Passage) -> Way:
-    """The way back from a part of one axis. Raises NoWayBackError for a part of a position axis."""
+    """The way back from a part of the channels. Raises NoWayBackError for a part of a spatial axis."""
     before, after = passage.before, passage.after
     if before[1:] == after[1:] and 2 <= len(before) <= 4:
         channels = {"in_channels": after[0], "out_channels": before[0], "kernel_size": 1}
         return Way.exact(build(f"Conv{passage.ndim}d", channels))
     if before[:-1] == after[:-1]:
         return Way.exact(Linear(in_features=after[-1], out_features=before[-1]))
-    raise NoWayBackError(f"{layer} leaves a part of a position axis, which has no mirror: give it dim=1")
+    raise NoWayBackError(f"{layer} keeps a part of a spatial axis, which cannot be mirrored: use dim=1")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -74,46 +75,47 @@ class Linear(Layer):
 
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if not shape:
-            raise ShapeError("Linear takes (..., in_features), got a shape without axes")
+            raise ShapeError("Linear takes (..., in_features), got a shape with no axes")
         if self.in_features is not None and shape[-1] != self.in_features:
+            expected = counted(self.in_features, "feature")
             flat = f": {times(shape)} flattens to {prod(shape)}" if prod(shape) == self.in_features else ""
-            raise ShapeError(f"Linear expects {self.in_features} features in the last axis, got {shape[-1]}{flat}")
+            raise ShapeError(f"Linear expects {expected} in the last axis, got {shape[-1]}{flat}")
         return (*shape[:-1], self.out_features)
 
     @property
     def input_ndim(self) -> int | None:
-        """A Linear takes features."""
+        """Zero, because a Linear takes features."""
         return 0
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
-        """The last axis must have in_features."""
+        """The shape with out_features in the last axis, which must have in_features."""
         (shape,) = shapes
         if self.in_features is not None:
             limits.must_be(shape[-1], self.in_features)
         return (*shape[:-1], self.out_features)
 
     def order(self, before: Sequence[Order]) -> Order:
-        """As before, where the channels come last."""
+        """The order of the input if the channels come last, otherwise None."""
         (first,) = before
         return first if first is not None and first[-1] == 1 else None
 
     def keeps_fields(self, order: Order) -> bool:
-        """Over the channels it mixes no positions."""
+        """True over the channels, where it does not mix positions."""
         return order is not None
 
     def way_back(self, passage: Passage) -> Way | None:
-        """The Linear with as many features the other way round."""
+        """A Linear with the features exchanged."""
         return Way.exact(Linear(in_features=self.out_features, out_features=passage.before[-1], bias=self.bias))
 
     @property
     def parameter_count(self) -> int:
-        """in * out weights, + out biases. Raises ParameterError while in_features is open."""
+        """in * out weights and out biases. Raises ParameterError if in_features is open."""
         if self.in_features is None:
             raise ParameterError(f"{self} needs in_features to count its parameters")
         return self.in_features * self.out_features + (self.out_features if self.bias else 0)
 
     def macs(self, *shapes: Sequence[int]) -> int:
-        """in * out for every row.
+        """in * out per row.
 
         >>> import convarith as ca
         >>> ca.parse("Linear(784, 5)").macs((128, 784))
@@ -124,7 +126,7 @@ class Linear(Layer):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Flatten(Layer):
-    """Several axes to one: torch's Flatten. The default keeps the first axis, the batch.
+    """Merge several axes into one: torch's Flatten. By default the first axis, the batch, is kept.
 
     >>> import convarith as ca
     >>> ca.Flatten().output_shape((128, 1, 28, 28))
@@ -135,7 +137,7 @@ class Flatten(Layer):
     end_dim: int = -1
 
     torch_name: ClassVar[str] = "Flatten"
-    rule_text: ClassVar[str] = "axes start_dim to end_dim become one, their product"
+    rule_text: ClassVar[str] = "dims start_dim to end_dim are merged into their product"
     signature: ClassVar[tuple[str, ...]] = ("start_dim", "end_dim")
 
     hides_axes: ClassVar[bool] = True
@@ -145,11 +147,11 @@ class Flatten(Layer):
             object.__setattr__(self, name, integer(getattr(self, name), name))
 
     def output_rank(self, before: int | None) -> int | None:
-        """Known where all axes but the batch become one."""
+        """Two if all axes but the batch become one; otherwise unknown."""
         return 2 if (self.start_dim, self.end_dim) == (1, -1) else None
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
-        """The product of the axes."""
+        """The shape with the axes replaced by their product."""
         from convarith.sizes.letters import product
 
         (shape,) = shapes
@@ -158,11 +160,11 @@ class Flatten(Layer):
         return (*shape[:first], product(shape[first : last + 1]), *shape[last + 1 :])
 
     def way_back(self, passage: Passage) -> Way | None:
-        """Unflatten to the shape that was flattened."""
+        """An Unflatten to the original shape."""
         axes = len(passage.before) + 1
         first, last = axis_of(self.start_dim, axes, "start_dim"), axis_of(self.end_dim, axes, "end_dim")
         if first == 0:
-            raise NoWayBackError(f"{self} mixes the batch in, which has no mirror: start at axis 1")
+            raise NoWayBackError(f"{self} merges the batch, which cannot be mirrored: use start_dim=1")
         if first == last:
             return Way(())
         unflatten = Unflatten(dim=first, unflattened_size=passage.before[first - 1 : last])
@@ -178,7 +180,7 @@ class Flatten(Layer):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Unflatten(Layer):
-    """One axis to several: torch's Unflatten. One of the sizes may be -1, for what is left.
+    """Split one axis into several: torch's Unflatten. One of the sizes may be -1, to be inferred.
 
     >>> import convarith as ca
     >>> ca.Unflatten(dim=1, unflattened_size=(64, -1, 7)).output_shape((128, 3136))
@@ -189,7 +191,7 @@ class Unflatten(Layer):
     unflattened_size: tuple[int, ...]
 
     torch_name: ClassVar[str] = "Unflatten"
-    rule_text: ClassVar[str] = "axis dim becomes the axes unflattened_size"
+    rule_text: ClassVar[str] = "dim is split into the sizes unflattened_size"
     signature: ClassVar[tuple[str, ...]] = ("dim", "unflattened_size")
     leading: ClassVar[int] = 2
 
@@ -199,7 +201,7 @@ class Unflatten(Layer):
         if not isinstance(sizes, tuple):
             raise ParameterError(f"unflattened_size must be a tuple of integers, got {sizes!r}")
         if any(size < -1 for size in sizes) or sizes.count(-1) > 1:
-            raise ParameterError(f"unflattened_size is {sizes}: sizes are at least 0, and one of them may be -1")
+            raise ParameterError(f"unflattened_size is {sizes}: sizes must be at least 0, and one of them may be -1")
         object.__setattr__(self, "unflattened_size", sizes)
 
     def _short(self, value: object) -> object:
@@ -207,15 +209,15 @@ class Unflatten(Layer):
 
     @property
     def input_ndim(self) -> int | None:
-        """Features come in."""
+        """Zero, because an Unflatten takes features."""
         return 0
 
     def output_rank(self, before: int | None) -> int | None:
-        """One axis becomes several."""
+        """One axis more for every size but one."""
         return None if before is None else before + len(self.unflattened_size) - 1
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
-        """The axis must have the product of the sizes, unless one of them is what is left."""
+        """The shape with the axis split; unless one size is -1, the axis must have their product."""
         from convarith.sizes.letters import Unknown
 
         (shape,) = shapes
@@ -228,10 +230,10 @@ class Unflatten(Layer):
         return (*shape[:axis], *(Unknown() if each == -1 else each for each in sizes), *shape[axis + 1 :])
 
     def way_back(self, passage: Passage) -> Way | None:
-        """Flatten the axes again."""
+        """A Flatten of the new axes."""
         first = axis_of(self.dim, len(passage.before) + 1, "dim")
         if first == 0:
-            raise NoWayBackError(f"{self} splits the batch, which has no mirror: split axis 1")
+            raise NoWayBackError(f"{self} splits the batch, which cannot be mirrored: use dim=1")
         return Way.exact(Flatten(start_dim=first, end_dim=first + len(self.unflattened_size) - 1))
 
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -240,16 +242,16 @@ class Unflatten(Layer):
         given = prod(size for size in sizes if size != -1)
         if -1 in sizes:
             if given == 0 or size % given:
-                raise ShapeError(f"Unflatten to {sizes}: {given} does not divide the axis of {size}")
+                raise ShapeError(f"Unflatten to {sizes}: the size {size} is not divisible by {given}")
             sizes = tuple(size // given if entry == -1 else entry for entry in sizes)
         elif given != size:
-            raise ShapeError(f"Unflatten to {sizes} makes {given}, but the axis has {size}")
+            raise ShapeError(f"Unflatten to {sizes} needs a size of {given}, got {size}")
         return (*shape[:axis], *sizes, *shape[axis + 1 :])
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Permute(Layer):
-    """The axes in another order: torch.permute. `dims` names the batch too; torch has no module for it.
+    """Reorder the axes: torch.permute, for which torch has no module. `dims` includes the batch.
 
     >>> import convarith as ca
     >>> ca.Permute(dims=(0, 2, 3, 1)).output_shape((1, 96, 7, 7))
@@ -261,7 +263,7 @@ class Permute(Layer):
     torch_name: ClassVar[str] = "Permute"
     torch_module: ClassVar[str] = '''
 class Permute(nn.Module):
-    """The axes in another order."""
+    """Reorder the axes."""
 
     def __init__(self, *dims: int) -> None:
         super().__init__()
@@ -270,7 +272,7 @@ class Permute(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.permute(self.dims)
 '''
-    rule_text: ClassVar[str] = "the axes in the order dims"
+    rule_text: ClassVar[str] = "the axes are reordered by dims"
     signature: ClassVar[tuple[str, ...]] = ("dims",)
     leading: ClassVar[int] = 1
 
@@ -287,41 +289,42 @@ class Permute(nn.Module):
         return value
 
     def torch_arguments(self) -> tuple[int, ...]:
-        """Permute(0, 2, 3, 1)."""
+        """The order of the axes, as in Permute(0, 2, 3, 1)."""
         return self.dims
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
-        """The open sizes in another order."""
+        """The reordered shape."""
         (shape,) = shapes
         if len(shape) != len(self.dims):
-            raise ShapeError(f"it orders {len(self.dims)} axes, but the input has {len(shape)}")
+            raise ShapeError(f"it reorders {counted(len(self.dims), 'axis', 'axes')}, but the input has {len(shape)}")
         return tuple(shape[dim] for dim in self.dims)
 
     def order(self, before: Sequence[Order]) -> Order:
-        """The order before, permuted."""
+        """The order of the input, permuted."""
         (first,) = before
         order = tuple(first[dim] for dim in self.dims) if first else self.dims
         return None if order == tuple(range(len(self.dims))) else order
 
     def keeps_fields(self, order: Order) -> bool:
-        """Positions move, but see what they saw."""
+        """True, because positions move without reading others."""
         return True
 
     def way_back(self, passage: Passage) -> Way | None:
-        """The inverse order."""
+        """A Permute with the inverse order."""
         if self.dims[0] != 0:
-            raise NoWayBackError(f"{self} moves the batch, which has no mirror: keep axis 0 first")
+            raise NoWayBackError(f"{self} moves the batch, which cannot be mirrored: keep dim 0 first")
         return Way.exact(Permute(dims=tuple(self.dims.index(axis) for axis in range(len(self.dims)))))
 
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(shape) != len(self.dims):
-            raise ShapeError(f"Permute orders {len(self.dims)} axes, got {len(shape)}: {times(shape)}")
+            axes = counted(len(self.dims), "axis", "axes")
+            raise ShapeError(f"Permute reorders {axes}, got {len(shape)}: {times(shape)}")
         return tuple(shape[dim] for dim in self.dims)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Narrow(Layer):
-    """A part of the channels: torch.narrow along axis 1, and each piece of torch.chunk. torch has no module for it.
+    """Select some channels: torch.narrow along dim 1, or a piece of torch.chunk. torch has no module for it.
 
     >>> import convarith as ca
     >>> ca.Narrow(start=32, length=32).output_shape((1, 64, 7, 7))
@@ -334,7 +337,7 @@ class Narrow(Layer):
     torch_name: ClassVar[str] = "Narrow"
     torch_module: ClassVar[str] = '''
 class Narrow(nn.Module):
-    """A part of the channels."""
+    """Select some channels."""
 
     def __init__(self, start: int, length: int) -> None:
         super().__init__()
@@ -343,7 +346,7 @@ class Narrow(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.narrow(1, self.start, self.length)
 '''
-    rule_text: ClassVar[str] = "the channels from start on, as many as length"
+    rule_text: ClassVar[str] = "length channels, from channel start on"
     signature: ClassVar[tuple[str, ...]] = ("start", "length")
     leading: ClassVar[int] = 2
 
@@ -355,29 +358,31 @@ class Narrow(nn.Module):
             object.__setattr__(self, name, value)
 
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
-        """Every position its own."""
+        """Each output reads the input at the same position."""
         return Window()
 
     def torch_arguments(self) -> tuple[int, ...]:
-        """Narrow(start, length)."""
+        """The start and the length."""
         return (self.start, self.length)
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
-        """Fewer channels."""
+        """The shape with fewer channels."""
         ((batch, channels, *positions),) = shapes
         if isinstance(channels, int):
             self.output_shape((1, channels))
         return (batch, self.length, *positions)
 
     def way_back(self, passage: Passage) -> Way | None:
-        """A convolution of one tap makes the channels whole again."""
+        """A 1x1 convolution that restores the number of channels."""
         return way_to_channels(self, passage)
 
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(shape) < 2:
             raise ShapeError(f"Narrow takes (N, C, ...), got {times(shape)}")
         if shape[1] < self.start + self.length:
-            raise ShapeError(f"Narrow reads channels {self.start} to {self.start + self.length - 1} of {shape[1]}")
+            last = self.start + self.length - 1
+            wanted = f"channel {last}" if self.length == 1 else f"channels {self.start} to {last}"
+            raise ShapeError(f"Narrow reads {wanted}, but the input has {counted(shape[1], 'channel')}")
         return (shape[0], self.length, *shape[2:])
 
 
@@ -393,29 +398,29 @@ class GLU(Layer):
     dim: int = -1
 
     torch_name: ClassVar[str] = "GLU"
-    rule_text: ClassVar[str] = "axis dim is halved"
+    rule_text: ClassVar[str] = "the size of dim is halved"
     signature: ClassVar[tuple[str, ...]] = ("dim",)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", integer(self.dim, "dim"))
 
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
-        """Every position its own."""
+        """Each output reads the input at the same position."""
         return Window()
 
     def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
-        """Half of one axis."""
+        """The shape with one axis halved, which must be even."""
         (shape,) = shapes
         axis = axis_of(self.dim, len(shape), "dim")
         half = limits.apply(FloorRule(step=2, multiple_of=2, minimum=0), shape[axis])
         return (*shape[:axis], half, *shape[axis + 1 :])
 
     def way_back(self, passage: Passage) -> Way | None:
-        """A convolution of one tap, or a Linear, makes the axis whole again."""
+        """A 1x1 convolution or a Linear that restores the size of the axis."""
         return way_to_channels(self, passage)
 
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         axis = axis_of(self.dim, len(shape), "dim")
         if shape[axis] % 2:
-            raise ShapeError(f"GLU halves axis {axis} of {times(shape)}: {shape[axis]} is odd")
+            raise ShapeError(f"GLU halves dim {axis} of {times(shape)}, but {shape[axis]} is odd")
         return (*shape[:axis], shape[axis] // 2, *shape[axis + 1 :])

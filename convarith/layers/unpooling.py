@@ -1,4 +1,4 @@
-"""The reverse of a max pool: every value back to where it came from."""
+"""The inverse of a max pool, which puts every value back where it came from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from convarith.sizes.rules import AxisRule, FloorRule
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class MaxUnpool(SpatialLayer):
-    """Max unpooling with the indices of a max pool: torch's MaxUnpool1d, MaxUnpool2d, MaxUnpool3d.
+    """Max unpooling with the indices of a max pool: torch's MaxUnpool1d, MaxUnpool2d and MaxUnpool3d.
 
-    A kernel or stride below 1 is refused in every dimension (torch refuses it in 3-D and gives sizes without meaning
-    in 1-D and 2-D).
+    A kernel or stride below 1 is an error in every dimension (torch rejects it in 3-D and gives meaningless sizes in
+    1-D and 2-D).
 
     >>> import convarith as ca
     >>> unpool = ca.MaxUnpool(kernel_size=2)
@@ -45,7 +45,7 @@ class MaxUnpool(SpatialLayer):
         self._set_rules()
 
     def default(self, name: str) -> object:
-        """As for every layer; the stride follows the kernel."""
+        """The default of a parameter; that of the stride is the kernel size."""
         return self.kernel_size if name == "stride" else super().default(name)
 
     def _rule(self, axis: int, ndim: int | None) -> AxisRule:
@@ -53,26 +53,26 @@ class MaxUnpool(SpatialLayer):
         return FloorRule(rise=stride, offset=offset, minimum=max(1, -(offset // stride)))
 
     def torch_calls(self) -> tuple[str, ...]:
-        """It takes the indices of a pool."""
-        raise ParameterError(f"{self} is no module that stands alone")
+        """Raises ParameterError, because the layer takes the indices of a pool."""
+        raise ParameterError(f"{self} cannot be a module on its own: it takes the indices of a pool")
 
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
-        """Every input may go to any position of its window."""
+        """Every input can go to any position of its window."""
         return Spread(
             size=self.at("kernel_size", axis), stride=self.at("stride", axis), before=self.at("padding", axis)
         )
 
     def _plain(self, axis: int, size: int) -> int:
-        """The output size where no other is asked for."""
+        """The output size if none is requested."""
         return (size - 1) * self.at("stride", axis) - 2 * self.at("padding", axis) + self.at("kernel_size", axis)
 
     def _refusal(self, axis: int, size: int, least: int) -> str:
         return f"the output would be {self._plain(axis, size)} (i={size}): needs an input >= {least}"
 
     def output_size(self, input_size: int | Sequence[int], output_size: Sequence[int] | None = None) -> tuple[int, ...]:
-        """The output size; or `output_size` itself, when torch's forward would take it as its third argument.
+        """The output size; or `output_size` itself, if torch's forward accepts it as its third argument.
 
-        torch takes the sizes less than a stride away from its own, on both sides.
+        torch accepts the sizes that differ from the default by less than the stride.
         """
         if output_size is None:
             return super().output_size(input_size)
@@ -81,11 +81,12 @@ class MaxUnpool(SpatialLayer):
             plain, stride = self._plain(axis, size), self.at("stride", axis)
             if size < 1 or not plain - stride < target < plain + stride:
                 reach = f"{max(0, plain - stride + 1)} to {plain + stride - 1}"
-                raise ShapeError(f"{self.name}, axis {axis}: output_size {target} is out of reach, choose from {reach}")
+                where = self._where(axis, len(asked))
+                raise ShapeError(f"{where}: output_size {target} is out of range: choose a size from {reach}")
         return tuple(target for _, target in asked)
 
     def letters(self, axis: int) -> dict[str, int]:
-        """i, k, s and p."""
+        """The letters k, s and p."""
         return {
             letter: self.at(name, axis) for letter, name in {"k": "kernel_size", "s": "stride", "p": "padding"}.items()
         }

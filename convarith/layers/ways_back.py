@@ -1,4 +1,4 @@
-"""The way back through one step of an encoder, as data: layers, and what brings other sizes to the encoder's."""
+"""The inverse of one step of an encoder, as data: layers, and how other sizes are fitted to the encoder's."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 class NoWayBackError(ShapeError):
-    """A layer that nothing leads back; the message says which change would give it a way back."""
+    """The layer cannot be mirrored; the message says which change to it would help."""
 
 
 class Passage(NamedTuple):
-    """One step of an encoder that is to be led back.
+    """One step of an encoder that is to be mirrored.
 
     Attributes:
-        name, text: the step's name, and the layer as people read it, for remarks and messages.
-        before, after: its input and output shape, without the batch.
-        upsample: the word for how sizes grow: 'transposed', 'resize', 'pixel-shuffle' or 'unpool'.
-        even: whether transposed convolutions take the nearest kernel that leaves no checkerboard.
+        name, text: the name of the step and the text of its layer, for remarks and messages.
+        before, after: the input and output shapes, without the batch.
+        upsample: how sizes grow: 'transposed', 'resize', 'pixel-shuffle' or 'unpool'.
+        even: whether transposed convolutions use the nearest kernel that makes no checkerboard.
     """
 
     name: str
@@ -33,19 +33,19 @@ class Passage(NamedTuple):
 
     @property
     def ndim(self) -> int:
-        """Spatial axes of the input."""
+        """The number of spatial axes of the input."""
         return len(self.before) - 1
 
 
 class Way(NamedTuple):
-    """Layers from a step's output to its input.
+    """Layers from the output of a step back to its input.
 
     Attributes:
-        layers: with what follows the size, for the sizes of one input.
-        fit: what brings every other size to the encoder's: '' nothing, 'crop' the end is cut off, 'interpolate',
+        layers: the layers for the sizes of one input.
+        fit: how every other size is fitted to the encoder's: '' not at all, 'crop' by cropping the end, 'interpolate',
             'pool', 'unflatten', 'unpool' (which takes the indices of the encoder's pool).
-        open: in place of `layers` where sizes follow the encoder: what comes before the fit ...
-        close: ... and what comes after it.
+        open: the layers before the fit; together with `close` they replace `layers` if sizes follow the encoder.
+        close: the layers after the fit.
         remark: what the report should say.
     """
 
@@ -57,5 +57,5 @@ class Way(NamedTuple):
 
     @classmethod
     def exact(cls, *layers: Layer) -> Way:
-        """Layers that lead back for every size."""
+        """Layers that restore every input size."""
         return cls(layers, open=layers)

@@ -1,4 +1,4 @@
-"""Layers that slide a window: what convolutions, pools and blocks have in common."""
+"""The common base of layers with a sliding window: convolutions, pools and blocks."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -10,11 +10,11 @@ from convarith.sizes.normalise import Ints
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 Padding = str | int | tuple[int | tuple[int, int], ...]
-"""'same', 'valid', one number for both sides of every axis, or one an axis: a number or a pair (before, after)."""
+"""'same', 'valid', one number for both sides of all axes, or one entry per axis: a number or a pair (before, after)."""
 
 
 class WindowLayer(SpatialLayer):
-    """A window of k taps, d apart, that moves by s over the input and its padding."""
+    """A window of k taps, d positions apart, that moves by s over the padded input."""
 
     kernel_size: Ints
     stride: Ints | None
@@ -23,12 +23,12 @@ class WindowLayer(SpatialLayer):
     formula_text: ClassVar[str] = "floor(({i} + 2*{p} - {d}*({k} - 1) - 1)/{s}) + 1"
 
     def pads(self, axis: int) -> tuple[int, int]:
-        """Padding before and after one axis."""
+        """The padding before and after one axis."""
         padding = self.at("padding", axis)
         return padding, padding
 
     def span(self, axis: int) -> int:
-        """Positions from a window's first tap to its last, both counted: d(k - 1) + 1.
+        """The number of positions from the first tap of a window to its last: d(k - 1) + 1.
 
         >>> import convarith as ca
         >>> ca.Conv(kernel_size=3, dilation=3).span(0)
@@ -38,7 +38,7 @@ class WindowLayer(SpatialLayer):
 
     @property
     def averages(self) -> str:
-        """How an average pool counts its divisor: 'padded' or 'inside'; empty for other layers."""
+        """Whether the divisor of an average pool counts the padding: 'padded' or 'inside'; empty for other layers."""
         return ""
 
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
@@ -50,17 +50,17 @@ class WindowLayer(SpatialLayer):
         )  # fmt: skip
 
     def scattering(self, axis: int) -> Scattering | None:
-        """The gradient's way back: every output adds to the inputs of its window."""
+        """In the gradient, every output adds to the inputs of its window."""
         kernel, stride, dilation = (self.at(name, axis) for name in ("kernel_size", "stride", "dilation"))
         return Scattering(kernel, stride, dilation, *self.pads(axis))
 
     def letters(self, axis: int) -> dict[str, int]:
-        """k, s, p and d."""
+        """The letters k, s, p and d."""
         names = {"k": "kernel_size", "s": "stride", "p": "padding", "d": "dilation"}
         return {letter: self.at(name, axis) for letter, name in names.items()}
 
     def leftover(self, input_size: int | Sequence[int]) -> tuple[int, ...]:
-        """As `unread`; negative where ceil_mode lets the last window hang over the end.
+        """Same as `unread`, but negative if ceil_mode lets the last window extend past the end.
 
         >>> import convarith as ca
         >>> ca.MaxPool(kernel_size=2, ceil_mode=True).leftover(7)
@@ -77,7 +77,7 @@ class WindowLayer(SpatialLayer):
 def window_too_large(
     size: int, pads: tuple[int, int], kernel: int, dilation: int, most_padding: int | None = None
 ) -> str:
-    """The message of a window that does not fit, with everything that would make it fit."""
+    """The message for a window that does not fit, with all the changes that would make it fit."""
     padded, span = size + sum(pads), dilation * (kernel - 1) + 1
     remedies = [f"an input >= {span - sum(pads)}"]
     padding = max(pads) + (span - padded + 1) // 2

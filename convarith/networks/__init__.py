@@ -1,6 +1,5 @@
 """Networks of layers: their shapes, their size function for every input, and their receptive fields.
 
-Imports layers and sizes. Read in this order: `network` (nodes and shapes), `open_sizes` (the same with the sizes left
-open), `receptive_field` (what an output sees, along one axis), `trace` (one row per layer), `parser` (text to a
-network).
+Imports layers and sizes. Read in this order: `network` (nodes and shapes), `open_sizes` (the same with symbolic sizes),
+`receptive_field` (what an output sees along one axis), `trace` (one row per layer), `parser` (text to a network).
 """

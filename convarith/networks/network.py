@@ -1,4 +1,4 @@
-"""A network: named layers in order, each with its inputs; branches meet in Add and Concat."""
+"""A network: named layers in order, each with its inputs. Add and Concat join branches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from convarith.errors import ConvarithError, ParameterError, ShapeError
-from convarith.layers.base import Layer, SpatialLayer
+from convarith.layers.base import Layer, SpatialLayer, axis_names
 from convarith.sizes.normalise import nearest, shape_of, times
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ class Node:
     """One layer of a network.
 
     Attributes:
-        name: unique, dotted as torch names modules: 'encoder.0'.
-        layer: what it computes.
-        inputs: the nodes it reads, or 'input'.
-        line, column: its place in the text it was read from, from 1.
+        name: a unique name, with dots as in torch's module names: 'encoder.0'.
+        layer: the layer itself.
+        inputs: the names of the nodes it reads, or 'input'.
+        line, column: its place in the source text, counted from 1, if there is one.
     """
 
     name: str
@@ -39,19 +39,19 @@ class Node:
 
     @property
     def place(self) -> str:
-        """The name, and the place in the text where there is one."""
+        """The name, with the place in the source text if there is one."""
         return self.name if self.line is None else f"{self.name} (line {self.line}, column {self.column})"
 
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in the order they run. The last one's output is the network's.
+    """Layers in the order in which they run. The output of the last one is the output of the network.
 
     Attributes:
-        nodes: the layers, each after those it reads.
-        remarks: what the reader of a text had to assume, for people.
+        nodes: the layers, each after the ones it reads.
+        remarks: assumptions made when the network was read, as sentences for people.
 
-    Raises ParameterError for a name that is used twice or unknown, and for a circle.
+    Raises ParameterError for a name that is used twice or unknown, and for a cycle.
 
     >>> import convarith as ca
     >>> net = ca.parse_network("Conv2d(1, 16, 3, stride=2, padding=1); ReLU(); Conv2d(16, 32, 3, stride=2, padding=1)")
@@ -68,7 +68,7 @@ class Network:
 
     @classmethod
     def chain(cls, layers: Iterable[Layer], remarks: tuple[str, ...] = ()) -> Network:
-        """Layers one after the other, named by their number as in nn.Sequential.
+        """Connect layers in sequence, named by their number as in nn.Sequential.
 
         >>> import convarith as ca
         >>> ca.Network.chain([ca.parse("Conv2d(1, 8, 3)"), ca.parse("MaxPool2d(2)")]).output_shape((1, 28, 28))
@@ -82,7 +82,7 @@ class Network:
 
     @cached_property
     def ndim(self) -> int | None:
-        """Spatial axes of the network's input: from the first layer that has some; 0 where it begins with Linear."""
+        """The number of spatial axes of the input, from the first layer that determines it; 0 before a Linear."""
         for node in self.nodes:
             if node.layer.hides_axes:
                 return None
@@ -92,21 +92,21 @@ class Network:
 
     @property
     def is_chain(self) -> bool:
-        """Does every layer read the one before it, and nothing else?"""
+        """Does every layer read only the one before it?"""
         names = [INPUT, *(node.name for node in self.nodes)]
         return all(node.inputs == (before,) for before, node in zip(names, self.nodes, strict=False))
 
     @property
     def parameter_count(self) -> int:
-        """Trainable numbers of all layers. Raises ParameterError while some channel count is open."""
+        """The trainable parameters of all layers. Raises ParameterError if some channels are open."""
         return sum(node.layer.parameter_count for node in self.nodes)
 
     def shapes(self, input_shape: Sequence[int], batched: bool | None = None) -> dict[str, tuple[int, ...]]:
-        """Every node's output shape, with a batch exactly where the input has one.
+        """The output shape of every node, with a batch if the input has one.
 
-        Whether it has one follows from the number of axes; `batched` says it where the layers leave them open.
+        The number of axes tells whether it has one; `batched` decides if the layers leave the number open.
 
-        Raises ShapeError that names the first layer that refuses, what reached it, and the nearest input that works.
+        Raises ShapeError, which names the first layer that fails, its input, and the nearest network input that works.
 
         >>> import convarith as ca
         >>> ca.parse_network("Conv2d(1, 8, 5); MaxPool2d(2)").shapes((1, 28, 28))
@@ -117,11 +117,11 @@ class Network:
         return {name: each[1:] for name, each in shapes.items()} if strip else shapes
 
     def _shapes(self, shape: tuple[int, ...], batched: bool | None) -> tuple[dict[str, tuple[int, ...]], bool]:
-        """Every node's shape with a batch, and whether that batch is not the caller's."""
+        """The shape of every node with a batch, and whether that batch was added here."""
         with_batch = self.batched(shape) if batched is None else batched
         if with_batch is not None:
             return self._run(shape if with_batch else (1, *shape), strip=not with_batch), not with_batch
-        try:  # a Flatten or a Linear comes first, and nothing tells a batch from features
+        try:  # with a Flatten or a Linear first, a batch looks the same as features
             return self._run((1, *shape), strip=True), True
         except ShapeError as error:
             try:
@@ -130,11 +130,11 @@ class Network:
                 raise error from None
 
     def batched(self, shape: tuple[int, ...]) -> bool | None:
-        """Does this input shape have a batch? None where the layers do not tell.
+        """Does this input shape have a batch? None if the layers do not determine it.
 
         Raises ShapeError for a shape with too few or too many axes.
         """
-        if self.ndim is None:  # an open layer takes (N, C, *spatial), by itself as in a network
+        if self.ndim is None:  # a layer with an open dimension takes (N, C, *spatial)
             return True if any(isinstance(node.layer, SpatialLayer) for node in self.nodes) else None
         if self.ndim == 0:
             return len(shape) > 1
@@ -163,7 +163,7 @@ class Network:
         return ShapeError(message + self._remedy(node, shape[-self.ndim :] if self.ndim else ()) + self._doubt())
 
     def _remedy(self, node: Node, sizes: tuple[int, ...]) -> str:
-        """The input sizes nearest to these that the network takes, or that at least get past this node."""
+        """The nearest input sizes that the network accepts, or that at least pass this node."""
         from convarith.networks.open_sizes import OpenSizes
 
         try:
@@ -173,10 +173,10 @@ class Network:
         except (ConvarithError, OverflowError):
             return ""
         near = []
-        for axis, (size, domain) in enumerate(zip(sizes, domains, strict=False)):
+        for name, size, domain in zip(axis_names(len(sizes)), sizes, domains, strict=False):
             if domain and size not in domain:
                 choices = " or ".join(str(choice) for choice in domain.next_to(size) if choice is not None)
-                near.append(choices if len(sizes) == 1 else f"axis {axis}: {choices}")
+                near.append(f"{name} = {choices}")
         return f"; the nearest input that works has {', '.join(near)}" if near else ""
 
     def _doubt(self) -> str:
@@ -192,11 +192,11 @@ class Network:
         return last[1:] if strip else last
 
     def macs(self, input_shape: Sequence[int]) -> int:
-        """Multiply-accumulates of all layers for this input."""
+        """The multiply-accumulates of all layers for this input."""
         return sum(row.macs for row in self.trace(input_shape).rows)
 
     def trace(self, input_shape: Sequence[int], batched: bool | None = None) -> Trace:
-        """One row a layer: name, layer, output shape, receptive field, jump, start, parameters, MACs.
+        """One row per layer: name, layer, output shape, receptive field, jump, start, parameters, MACs.
 
         >>> import convarith as ca
         >>> net = ca.parse_network("Conv2d(1, 8, 5); MaxPool2d(2); Conv2d(8, 16, 5)")
@@ -209,7 +209,7 @@ class Network:
 
     @cached_property
     def sizes(self) -> OpenSizes:
-        """What the network does to sizes that stay open."""
+        """The network with symbolic input sizes."""
         from convarith.networks.open_sizes import OpenSizes
 
         return OpenSizes(self)
@@ -217,9 +217,9 @@ class Network:
     def size_map(self, axis: int = 0, input_shape: Sequence[int] | None = None) -> SizeMap:
         """The output size along one spatial axis, for every input size.
 
-        Where a Flatten ties the axes together (a Linear behind it takes one product only), the other axes are as in
-        `input_shape`, or all equal without it. Where the output has no positions, the map leads to the last node
-        that has, and its `ends_at` names the next.
+        If a Flatten ties the axes together (the Linear after it accepts only one product), the other axes have the
+        sizes of `input_shape`, or are all equal if it is None. If the output has no positions, the map gives the size
+        at the last node that has them, and its `ends_at` is the name of the next node.
 
         Raises ConvarithError for a network without spatial axes.
 
@@ -231,7 +231,7 @@ class Network:
         return self.sizes.map(axis, None if input_shape is None else shape_of(input_shape, "input shape"))
 
     def __str__(self) -> str:
-        """The network as text that `parse_network` reads back."""
+        """The network as text; `parse_network` turns it back into an equal network."""
         lines, before = [], INPUT
         for node in self.nodes:
             names = (name if name.isidentifier() or name.isdigit() else repr(name) for name in node.inputs)
@@ -242,7 +242,7 @@ class Network:
 
 
 def in_order(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    """The nodes, each after those it reads; as they are where that holds already."""
+    """Sort the nodes so that each comes after the ones it reads; unchanged if that is already the case."""
     known = {INPUT}
     for node in nodes:
         if node.name in known:
@@ -263,7 +263,7 @@ def in_order(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
 
 
 def _sorted(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    """A topological order, as near to the given one as can be (Kahn)."""
+    """Sort the nodes topologically."""
     from graphlib import CycleError, TopologicalSorter
 
     by_name = {node.name: node for node in nodes}
@@ -271,6 +271,6 @@ def _sorted(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     try:
         return tuple(by_name[name] for name in sorter.static_order())
     except CycleError as error:
-        circle = " -> ".join(reversed(error.args[1]))
+        cycle = " -> ".join(reversed(error.args[1]))
         first = by_name[error.args[1][0]]
-        raise ParameterError(f"{first.place}: the layers read each other in a circle: {circle}") from None
+        raise ParameterError(f"{first.place}: the layers form a cycle: {cycle}") from None

@@ -1,4 +1,4 @@
-"""Shapes of a network with its spatial sizes left open: each axis as a function of the input's."""
+"""The shapes of a network with symbolic sizes: each axis is a function of an input axis."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from convarith.errors import ConvarithError, ShapeError
 from convarith.sizes.letters import BATCH, AxisSize, Limits, OpenShape, Tie, Unknown
+from convarith.sizes.normalise import counted
 from convarith.sizes.rules import FloorRule
 from convarith.sizes.sets import SizeSet
 from convarith.sizes.size_map import SizeMap
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class OpenSizes:
-    """The open sizes of a network: every node's shape, and which inputs its layers take.
+    """The symbolic sizes of a network: the shape of every node, and the inputs that its layers accept.
 
-    `until` ends at the node of that name, refused or not.
+    `until` stops at the node with that name, whether or not it accepts its input.
 
     Attributes:
-        shapes: each node's output shape, its sizes open.
-        limits: for each input axis the sizes that all layers take, and which nodes set them.
+        shapes: the output shape of each node, with symbolic sizes.
+        limits: for each input axis, the sizes that all layers accept, and the nodes that limit them.
     """
 
     def __init__(self, network: Network, until: str | None = None) -> None:
@@ -44,28 +45,29 @@ class OpenSizes:
 
     @property
     def domains(self) -> list[SizeSet]:
-        """For each input axis the sizes that all layers take, ties left aside."""
+        """For each input axis, the sizes that all layers accept, ignoring ties."""
         return self.limits.domains
 
     @property
     def bounds(self) -> list[list[tuple[str, SizeSet]]]:
-        """For each axis the nodes that narrowed its domain, in order."""
+        """For each axis, the nodes that narrowed its domain, in order."""
         return self.limits.bounds
 
     @property
     def ties(self) -> list[Tie]:
-        """Where a Flatten ties axes together."""
+        """The constraints of every Flatten that ties axes together."""
         return self.limits.ties
 
     def map(self, axis: int, input_shape: tuple[int, ...] | None = None) -> SizeMap:
-        """The size map of one axis, at the output or where the axis ends.
+        """The size map of one axis, up to the output or to the node at which the axis ends.
 
-        A tie is solved with the other axes as in `input_shape`, or with all axes equal.
+        A tie is solved with the other axes as in `input_shape`, or with all axes equal if it is None.
         """
-        if self.network.ndim is None:  # every axis is alike
+        if self.network.ndim is None:  # all axes are the same
             axis = 0
         if not -self.ndim <= axis < self.ndim:
-            raise ShapeError(f"the network has {self.ndim} spatial axes, there is no axis {axis}")
+            axes = counted(self.ndim, "spatial axis", "spatial axes")
+            raise ShapeError(f"the network has {axes}: there is no axis {axis}")
         axis %= self.ndim
         domain = self.limits.domain(axis, None if input_shape is None else input_shape[-self.ndim :])
         ends_at = None

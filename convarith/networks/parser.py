@@ -1,11 +1,12 @@
-"""Text to a network: what print(model) shows, nn.Sequential(...) as code, or one layer a line. Never executed.
+"""Parse text to a network. The text is never executed.
 
-Three forms are read:
+There are three forms:
 
-- torch's print of a module, containers nested, names kept; also the forms of its first versions;
-- layers one a line or joined by ';', comments after '#'. A line may give a name (`skip: Conv2d(1, 8, 3)`) and the
-  names it reads from (`Concat()(skip, up)`, 'input' is the network's own); without, it reads the line before;
-- `nn.Sequential(...)`, as code.
+- what print(model) shows, with nested containers and their names, including the forms of torch's first versions;
+- one layer per line or separated by ';', with comments after '#'. A line may give the layer a name
+  (`skip: Conv2d(1, 8, 3)`) and the names of its inputs (`Concat()(skip, up)`, where 'input' is the network's own
+  input); by default a layer reads the line before;
+- `nn.Sequential(...)` as code.
 """
 
 from __future__ import annotations
@@ -30,20 +31,20 @@ _PART = re.compile(
 )
 """A line of a container: `(0): Conv2d(1, 32, kernel_size=(5, 5))`."""
 _LINE = re.compile(r"^(?:(?P<name>[A-Za-z_][\w.]*|\d[\w.]*)\s*[:=]\s*(?!=))?(?P<call>.*)$", re.DOTALL)
-"""A line of the plain form: a call, perhaps with a name before it."""
+"""A line of the plain form: a call, with an optional name before it."""
 
 CHAINS = ("Sequential", "ModuleList")
-"""Containers whose members run one after the other."""
+"""Containers whose members run in sequence."""
 
 MOST_REPEATED = 1_000_000
-"""Layers that `3 x Block(...)` may stand for."""
+"""The largest number of layers that `3 x Block(...)` may stand for."""
 
 
 def parse_network(text: str) -> Network:
-    """The network of a text.
+    """Parse a network: what print(model) shows, one layer per line, or nn.Sequential(...).
 
-    Raises ParseError with line and column for text that is no network, ParameterError for names that are unknown,
-    used twice or in a circle.
+    Raises ParseError with line and column if the text is not a network, ParameterError for names that are unknown,
+    used twice or form a cycle.
 
     >>> net = parse_network('''
     ... AutoEncoder (
@@ -76,7 +77,7 @@ def parse_network(text: str) -> Network:
 
 @dataclass
 class _Container:
-    """A container that is open: its path, its class, how often it stands for itself, where its nodes begin."""
+    """An open container: its path, its class, how often it is repeated, and the index of its first node."""
 
     path: tuple[str, ...]
     cls: str
@@ -86,7 +87,7 @@ class _Container:
 
 
 class _Printed:
-    """Reads what print(model) shows, line by line."""
+    """A reader of what print(model) shows, line by line."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
@@ -96,14 +97,14 @@ class _Printed:
         self.begun = False
 
     def line(self, content: str, number: int, column: int) -> None:
-        """One line without its indentation."""
+        """Read one line, without its indentation."""
         if content == ")":
             self.close(number, column)
             return
         if self.open:
             self.open[-1].members += 1
         elif self.begun:
-            raise ParseError("the model has ended before this line: give one at a time", number, column)
+            raise ParseError("the model ended before this line: give one model at a time", number, column)
         self.begun = True
         match = _OPENING.match(content) or _PART.match(content)
         if match is None:
@@ -130,9 +131,9 @@ class _Printed:
         return self.nodes[-1].name if self.nodes else INPUT
 
     def close(self, number: int, column: int) -> None:
-        """The end of a container."""
+        """Close the innermost container."""
         if not self.open:
-            raise ParseError("this ')' closes nothing", number, column)
+            raise ParseError("this ')' has no matching '('", number, column)
         container = self.open.pop()
         if container.members > 1 and container.cls not in CHAINS:
             self.guessed[container.cls] = None
@@ -144,7 +145,8 @@ class _Printed:
             return
         block = self.nodes[start:]
         if repeats * len(block) > MOST_REPEATED:
-            raise ParseError(f"{'.'.join(path)} stands for {repeats * len(block):,} layers: {MOST_REPEATED:,} are read")
+            count = f"{repeats * len(block):,} layers"
+            raise ParseError(f"{'.'.join(path)} stands for {count}: at most {MOST_REPEATED:,} are allowed")
         del self.nodes[start:]
         *before, span = path
         first = span.partition("-")[0]
@@ -168,11 +170,11 @@ def _printed(lines: list[str]) -> Network:
     if not reader.nodes:
         raise ParseError("there is no layer in this text")
     names = ", ".join(reader.guessed)
-    remark = f"a print does not tell how the parts of {names} connect: read as a chain"
+    remark = f"the printed model does not show how the parts of {names} connect: they are read as a chain"
     return Network(tuple(reader.nodes), (remark,) if names else ())
 
 
-# One layer a line, or code -------------------------------------------------------------------------------------------
+# One layer per line, or code -----------------------------------------------------------------------------------------
 
 
 def _written(text: str) -> Network:
@@ -185,7 +187,7 @@ def _written(text: str) -> Network:
         call_text = match["call"].strip()
         offset = column + match.start("call") + len(match["call"]) - len(match["call"].lstrip())
         if not call_text:
-            raise ParseError(f"{_short(statement)} names no layer", line, column)
+            raise ParseError(f"{_short(statement)} does not contain a layer", line, column)
         call = read_expression(call_text, line, offset)
         reads, call = _reads(call)
         for name, layer_call in _members(call):
@@ -198,7 +200,7 @@ def _written(text: str) -> Network:
             nodes.append(node)
             before = label
     if not nodes:
-        raise ParseError("there is no layer in this text: write one a line, such as Conv2d(1, 16, 3)")
+        raise ParseError("there is no layer in this text: write one per line, such as Conv2d(1, 16, 3)")
     return Network(tuple(nodes))
 
 
@@ -209,7 +211,7 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 class _Statement(NamedTuple):
-    """One statement of a text, without comments, and where it begins, both counted from 1."""
+    """One statement without comments, with the line and column of its start, both counted from 1."""
 
     text: str
     line: int
@@ -219,11 +221,11 @@ class _Statement(NamedTuple):
 _TOKEN = re.compile(
     r"(?P<comment>#[^\n]*)|(?P<quoted>\"[^\"\n]*\"?|'[^'\n]*'?)|(?P<opens>[(\[{])|(?P<closes>[)\]}])|(?P<ends>[;\n])|[^#\"'()\[\]{};\n]+"
 )
-"""The pieces of a text that matter to where a statement ends."""
+"""The pieces of a text that determine where a statement ends."""
 
 
 def _statements(text: str) -> Iterator[_Statement]:
-    """The statements between newlines and ';' that stand outside brackets and quotes."""
+    """The statements of a text, separated by newlines and ';' outside of brackets and quotes."""
     pieces: list[str] = []
     depth, line, line_begins, start = 0, 1, 0, (1, 1)
     for token in _TOKEN.finditer(text):
@@ -240,7 +242,7 @@ def _statements(text: str) -> Iterator[_Statement]:
 
 
 def _trimmed(statement: str, line: int, column: int) -> Iterator[_Statement]:
-    """The statement that begins here, without the blanks around it; nothing where it says nothing."""
+    """Yield the statement that begins here, without surrounding whitespace; nothing if it is empty."""
     if not statement.strip().strip(","):
         return
     *above, indent = statement[: len(statement) - len(statement.lstrip())].split("\n")
@@ -248,16 +250,16 @@ def _trimmed(statement: str, line: int, column: int) -> Iterator[_Statement]:
 
 
 def _reads(call: ast.expr) -> tuple[tuple[str, ...], ast.expr]:
-    """The names in `Layer(...)(a, b)`, and the layer's own call."""
+    """The names in `Layer(...)(a, b)`, and the call of the layer itself."""
     if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Call)):
         return (), call
     if call.keywords or not call.args:
-        raise ParseError("the second brackets hold the names a layer reads from", call.lineno, call.col_offset + 1)
+        raise ParseError("the second parentheses must hold the names of the inputs", call.lineno, call.col_offset + 1)
     names = []
     for argument in call.args:
         name = _name(argument)
         if name is None:
-            raise ParseError("a layer reads from names", argument.lineno, argument.col_offset + 1)
+            raise ParseError("expected the name of a layer or 'input'", argument.lineno, argument.col_offset + 1)
         names.append(name)
     return tuple(names), call.func
 
@@ -273,11 +275,11 @@ def _name(node: ast.expr) -> str | None:
 
 
 def _members(call: ast.expr) -> list[tuple[str, ast.expr]]:
-    """The layers of nn.Sequential(...), nested ones too, with their dotted numbers; any other call is one layer."""
+    """The layers of a (nested) nn.Sequential(...) with their dotted numbers; any other call is a single layer."""
     if not (isinstance(call, ast.Call) and _last_word(call.func) == "Sequential"):
         return [("", call)]
     if call.keywords:
-        raise ParseError("Sequential takes its layers without names", call.lineno, call.col_offset + 1)
+        raise ParseError("Sequential takes its layers without argument names", call.lineno, call.col_offset + 1)
     members: list[tuple[str, ast.expr]] = []
     for number, argument in enumerate(call.args):
         inner = argument.value if isinstance(argument, ast.Starred) else argument

@@ -1,8 +1,8 @@
-"""Which input positions an output position sees, along one axis.
+"""The receptive field: which input positions an output position sees, along one axis.
 
-A field is kept for every phase: behind a transposed or an upsampling layer neighbouring outputs see different numbers
-of inputs. Positions in the padding count as if the input went on there. Each axis is followed by
-itself, and channels are not kept apart: an output counts as seeing what any channel below it sees.
+A field is kept for every phase, because after a transposed or an upsampling layer neighbouring outputs see different
+numbers of inputs. Positions in the padding count as if the input continued there. Each axis is followed separately.
+Channels are not distinguished: an output sees everything that any channel of its inputs sees.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import NamedTuple
 from convarith.layers.reads import Reads
 
 MOST_PHASES = 20_000
-"""Beyond this many phases a field is no longer followed."""
+"""A field with more phases than this is not followed."""
 
 
 class Field(NamedTuple):
-    """The fields of one axis: output u sees the inputs low[u % P] + shift * (u // P) to high[u % P] + ...
+    """The fields along one axis: output u sees the inputs lows[u % P] + shift * (u // P) to highs[u % P] + ...
 
     Attributes:
-        lows, highs: first and last input of each phase; None for a phase that sees nothing.
-        shift: how far the field moves in P = len(lows) outputs.
+        lows, highs: the first and last input of each phase; None for a phase that sees nothing.
+        shift: how far the field moves over P = len(lows) outputs.
 
     >>> from convarith.layers.reads import Window
     >>> field = Field((0,), (0,), 1).behind(Window(size=3, stride=2, before=1))
@@ -36,7 +36,7 @@ class Field(NamedTuple):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many inputs each phase sees, first to last; 0 for none."""
+        """The size of the field of each phase, from the first input to the last; 0 if it sees nothing."""
         return tuple(
             0 if low is None or high is None else high - low + 1
             for low, high in zip(self.lows, self.highs, strict=True)
@@ -44,22 +44,22 @@ class Field(NamedTuple):
 
     @property
     def jump(self) -> Fraction:
-        """Input positions from one output to the next, on average: the product of strides."""
+        """Input positions from one output to the next, on average: the product of the strides."""
         return Fraction(self.shift, len(self.lows))
 
     @property
     def start(self) -> Fraction | None:
-        """The centre of the first output's field, in input positions from 0."""
+        """The centre of the field of the first output, in input positions counted from 0."""
         return self.centre(0)
 
     def centre(self, output: int) -> Fraction | None:
-        """The centre of one output's field."""
+        """The centre of the field of one output; None if it sees nothing."""
         turns, phase = divmod(output, len(self.lows))
         low, high = self.lows[phase], self.highs[phase]
         return None if low is None or high is None else Fraction(low + high, 2) + self.shift * turns
 
     def behind(self, reads: Reads | None) -> Field | None:
-        """The field behind a layer that reads so; None when it sees the whole axis, or has too many phases."""
+        """The field after a layer with these reads; None if it is the whole axis or has too many phases."""
         if reads is None or reads.whole:
             return None
         own_phases, shift = reads.cycle
@@ -99,7 +99,7 @@ class Field(NamedTuple):
         return self
 
     def __or__(self, other: Field) -> Field | None:
-        """What an output sees that reads both; None where the two move at different pace."""
+        """The field of an output that reads both; None if the two have different jumps or too many phases."""
         phases = lcm(len(self.lows), len(other.lows))
         if self.jump != other.jump or phases > MOST_PHASES:
             return None
@@ -121,4 +121,4 @@ def _moved(position: int | None, by: int) -> int | None:
 
 
 POINT = Field((0,), (0,), 1)
-"""An input position sees itself."""
+"""The field of the input: each position sees itself."""

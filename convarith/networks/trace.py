@@ -1,4 +1,4 @@
-"""A network followed layer by layer at one input: the rows of its table."""
+"""Follow a network layer by layer for one input shape; the result is the rows of a table."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """One layer of a network at one input.
+    """One layer of a network, for one input shape.
 
     Attributes:
-        output: its output shape, with a batch where the input has one.
-        receptive_field: how many input positions an output sees along each axis, at most where phases differ; None
-            where it sees the whole axis; empty where the output has no positions.
-        phases: for each axis the number every phase sees, where these differ.
+        output: the output shape, with a batch if the input has one.
+        receptive_field: how many input positions an output sees along each axis, the maximum if phases differ; None
+            if it sees the whole axis; empty if the output has no positions.
+        phases: for each axis, the number that each phase sees; empty if all phases see the same number.
         jump: input positions from one output to the next, along each axis.
-        start: the centre of the first output's field, along each axis, in input positions from 0.
-        alignment: how far the grid of all centres is off the input's middle, along each axis; 0 is centred.
-        parameters: trainable numbers, None while channels are open.
-        macs: multiply-accumulates for this input.
+        start: the centre of the field of the first output along each axis, in input positions counted from 0.
+        alignment: the offset of the grid of all centres from the middle of the input, along each axis; 0 is centred.
+        parameters: the number of trainable parameters; None if channels are open.
+        macs: the number of multiply-accumulates for this input.
     """
 
     name: str
@@ -42,34 +42,34 @@ class Row(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """All rows of a network at one input."""
+    """All rows of a network, for one input shape."""
 
     input: tuple[int, ...]
     rows: tuple[Row, ...]
 
     @property
     def output(self) -> tuple[int, ...]:
-        """The network's output shape."""
+        """The output shape of the network."""
         return self.rows[-1].output if self.rows else self.input
 
     @property
     def parameters(self) -> int | None:
-        """All trainable numbers, None while some channels are open."""
+        """The total number of trainable parameters; None if some channels are open."""
         counts = [row.parameters for row in self.rows]
         return None if None in counts else sum(count for count in counts if count is not None)
 
     @property
     def macs(self) -> int:
-        """All multiply-accumulates."""
+        """The total number of multiply-accumulates."""
         return sum(row.macs for row in self.rows)
 
 
 Fields = tuple[Field | None, ...]
-"""The field of every axis; None for an axis that is seen whole."""
+"""The field along every axis; None for an axis that is seen completely."""
 
 
 def trace(network: Network, input_shape: tuple[int, ...], with_batch: bool | None = None) -> Trace:
-    """Follow an input shape through a network."""
+    """Follow an input shape through a network, layer by layer."""
     shapes = network.shapes(input_shape, with_batch)
     batched = _is_batched(network, input_shape) if with_batch is None else with_batch
     ndim = len(input_shape) - 1 - batched
@@ -96,7 +96,7 @@ def trace(network: Network, input_shape: tuple[int, ...], with_batch: bool | Non
 
 
 def _in_order(shape: tuple[int, ...], order: Order, batched: bool) -> tuple[int, ...]:
-    """A shape with its axes back where torch's layers have them."""
+    """A shape with its axes back in the order of torch's layers."""
     if order is None:
         return shape
     full = shape if batched else (1, *shape)
@@ -118,7 +118,7 @@ def _is_batched(network: Network, input_shape: tuple[int, ...]) -> bool:
 def _fields(
     node: Node, fields: list[Fields], inputs: list[tuple[int, ...]], output: tuple[int, ...], lead: int
 ) -> Fields:
-    """The fields of a node's output from those of its inputs."""
+    """The fields of the output of a node, from those of its inputs."""
     ndim = len(output) - lead
     if node.layer.joins:
         joined = [each for each in fields if len(each) == ndim]

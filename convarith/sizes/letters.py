@@ -1,4 +1,4 @@
-"""Sizes that are still letters: each a function of the input's sizes, and the limits that layers put on those."""
+"""Symbolic sizes: each is a function of the input sizes, together with the limits that layers put on those."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from math import prod
 from typing import NamedTuple
 
 from convarith.errors import ShapeError
+from convarith.sizes.normalise import counted
 from convarith.sizes.rules import AxisRule, FloorRule, first_size
 from convarith.sizes.sets import EVERY, SizeRange, SizeSet, run
 from convarith.sizes.size_map import SizeMap, meeting, preimage, simplified
@@ -20,24 +21,24 @@ class AxisSize(NamedTuple):
 
 
 class Product(NamedTuple):
-    """The product of several sizes: what a Flatten makes."""
+    """The product of several sizes, as a Flatten produces it."""
 
     factors: tuple[Dim, ...]
 
 
 class Unknown:
-    """A size of which nothing is known beforehand."""
+    """A size about which nothing is known in advance."""
 
 
 Dim = int | AxisSize | Product | Unknown
 OpenShape = tuple[Dim, ...]
-"""A shape with its batch, whose sizes may be open."""
+"""A shape including the batch, whose sizes may be open."""
 
 BATCH = Unknown()
 
 
 class Tie(NamedTuple):
-    """Axes tied together: the product of these sizes must be `value` at this node, or must not where `excluded`."""
+    """A constraint that ties axes together: the product of these sizes must be `value`, or must not if `excluded`."""
 
     node: str
     factors: tuple[Dim, ...]
@@ -46,13 +47,13 @@ class Tie(NamedTuple):
 
 
 class Limits:
-    """Which input sizes all layers take, narrowed layer by layer while a network is followed with open sizes.
+    """The input sizes that all layers accept, narrowed layer by layer while a network is followed with open sizes.
 
     Attributes:
         node: the name of the node that is being followed.
-        domains: for each input axis the sizes that all layers so far take.
-        bounds: for each axis the nodes that narrowed its domain, in order.
-        ties: where a Flatten ties axes together.
+        domains: for each input axis, the sizes that all layers so far accept.
+        bounds: for each axis, the nodes that narrowed its domain, in order.
+        ties: the constraints of every Flatten that ties axes together.
 
     >>> limits = Limits(1)
     >>> limits.apply(FloorRule(shift=-3, step=2, offset=1, minimum=3), AxisSize(0))
@@ -68,11 +69,11 @@ class Limits:
         self.ties: list[Tie] = []
 
     def apply(self, rule: AxisRule, size: Dim) -> Dim:
-        """What a size rule makes of an open size; only inputs that the rule takes remain."""
+        """Apply a size rule to an open size, and keep only the inputs that the rule accepts."""
         if isinstance(size, int):
             result = rule(size)
             if result is None:
-                raise ShapeError(f"the size is {size} here, which it refuses")
+                raise ShapeError(f"the size here is {size}, which the layer does not accept")
             return result
         if not isinstance(size, AxisSize):
             return Unknown()
@@ -82,7 +83,7 @@ class Limits:
         return AxisSize(size.axis, simplified((*size.rules, rule)))
 
     def allow(self, size: AxisSize, allowed: SizeSet) -> None:
-        """Only inputs that lead this size into a set of allowed sizes remain."""
+        """Keep only the inputs for which this size is one of the allowed sizes."""
         self._narrow(size.axis, preimage(size.rules, allowed))
 
     def _narrow(self, axis: int, allowed: SizeSet) -> None:
@@ -93,11 +94,11 @@ class Limits:
             self.bounds[axis].append((self.node, after))
 
     def equal(self, one: Dim, other: Dim, spreads: bool) -> Dim:
-        """Two sizes that must agree; the size they agree on. `spreads`: an axis of 1 is spread, as Add does."""
+        """Require two sizes to be equal and return the common size. With `spreads`, 1 is broadcast, as in Add."""
         if isinstance(one, int) and isinstance(other, int):
             if one == other or (spreads and 1 in (one, other)):
                 return max(one, other)
-            raise ShapeError(f"the sizes {one} and {other} never meet")
+            raise ShapeError(f"the sizes {one} and {other} are never equal")
         if spreads and 1 in (one, other):
             return other if one == 1 else one
         if isinstance(one, AxisSize) and isinstance(other, AxisSize) and one.axis == other.axis:
@@ -111,25 +112,25 @@ class Limits:
         return one if not isinstance(one, Unknown) else other
 
     def must_be(self, size: Dim, value: int) -> None:
-        """A size that must have one value: a Linear's features, say."""
+        """Require a size to have one value, such as the features of a Linear."""
         if isinstance(size, int) and size != value:
-            raise ShapeError(f"it expects {value} features, got {size}")
+            raise ShapeError(f"it expects {counted(value, 'feature')}, got {size}")
         if isinstance(size, AxisSize):
             self.allow(size, SizeSet([SizeRange(value, value)]))
         if isinstance(size, Product) and not any(isinstance(each, Unknown) for each in size.factors):
             self.ties.append(Tie(self.node, size.factors, value))
 
     def must_not_be(self, size: Dim, value: int, why: str) -> None:
-        """A size or product that must not have one value. Raises ShapeError with the reason where it always has it."""
+        """Require a size or a product not to have one value. Raises ShapeError with the reason if it always has it."""
         if size == value:
             raise ShapeError(why)
         if isinstance(size, Product):
             self.ties.append(Tie(self.node, size.factors, value, excluded=True))
 
     def domain(self, axis: int, fixed: tuple[int, ...] | None) -> SizeSet:
-        """The sizes of one axis that every layer takes, ties included.
+        """The sizes of one axis that every layer accepts, including the ties.
 
-        A tie is solved with the other axes at the sizes `fixed`, or with all axes equal.
+        A tie is solved with the other axes at the sizes `fixed`, or with all axes equal if `fixed` is None.
         """
         domain = self.domains[axis]
         for tie in self.ties:
@@ -145,7 +146,7 @@ class Limits:
 
 
 def product(factors: Sequence[Dim]) -> Dim:
-    """The product of sizes, an integer where all are.
+    """The product of sizes; an integer if all of them are integers.
 
     >>> product((2, 3)), product((2, AxisSize(0)))
     (6, Product(factors=(2, AxisSize(axis=0, rules=()))))
@@ -169,7 +170,7 @@ def _value(size: Dim, axis: int, value: int, fixed: tuple[int, ...] | None) -> i
 
 
 def _first_reaching(size: Callable[[int], int], wanted: int) -> int | None:
-    """The smallest input whose (never falling) size is at least `wanted`; None when there is none."""
+    """The smallest input whose size is at least `wanted`, for a size that never decreases; None if there is none."""
     if size(0) >= wanted:
         return 0
     return first_size(lambda value: size(value) >= wanted, most=2**64)

@@ -1,4 +1,4 @@
-"""The door: what users write (ints, tuples, text such as '28x28') becomes exact integers, once."""
+"""Convert what users write (integers, tuples, text such as '28x28') to exact integers, once, before anything else."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -8,13 +8,13 @@ from typing import Any, TypeAlias, TypeVar
 from convarith.errors import ConvarithError, ParameterError, ShapeError
 
 Ints: TypeAlias = int | tuple[int, ...]
-"""One value for every axis, or one value an axis."""
+"""One value for all axes, or one value per axis."""
 
 Entry = TypeVar("Entry")
 
 
 def integer(value: object, name: str) -> int:
-    """An exact integer, or ParameterError: 3.0 and '3' are no sizes, as in torch.
+    """Return an exact integer, or raise ParameterError. As in torch, 3.0 and '3' are not integers.
 
     >>> integer(3, "kernel_size")
     3
@@ -26,7 +26,7 @@ def integer(value: object, name: str) -> int:
 
 
 def side(value: object, name: str) -> int | tuple[int, int]:
-    """One axis's padding: an integer for both sides, or a pair (before, after).
+    """Return the padding of one axis: an integer for both sides, or a pair (before, after).
 
     >>> side(1, "padding"), side((1, 0), "padding"), side([2, 2], "padding")
     (1, (1, 0), 2)
@@ -40,20 +40,20 @@ def side(value: object, name: str) -> int | tuple[int, int]:
 
 
 def per_axis(value: object, name: str, convert: Callable[[object, str], Any] = integer) -> Any:
-    """One converted value, or a tuple of them from any sequence.
+    """Convert a value, or each value of a sequence; a sequence gives a tuple.
 
     >>> per_axis([3, 2], "stride")
     (3, 2)
     """
     if isinstance(value, (tuple, list)):
         if not value:
-            raise ParameterError(f"{name} is empty: give one value, or one an axis")
+            raise ParameterError(f"{name} is empty: give one value, or one per axis")
         return tuple(convert(entry, name) for entry in value)
     return convert(value, name)
 
 
 def spread(value: Entry | tuple[Entry, ...], ndim: int) -> tuple[Entry, ...]:
-    """The value of each of `ndim` axes.
+    """Return one value for each of `ndim` axes.
 
     >>> spread(3, 2), spread((3, 1), 2)
     ((3, 3), (3, 1))
@@ -62,12 +62,12 @@ def spread(value: Entry | tuple[Entry, ...], ndim: int) -> tuple[Entry, ...]:
 
 
 def shape_of(shape: Iterable[object], name: str = "shape") -> tuple[int, ...]:
-    """A shape as a tuple of non-negative integers, or ShapeError.
+    """Return a shape as a tuple of non-negative integers, or raise ShapeError.
 
     >>> shape_of([1, 28, 28])
     (1, 28, 28)
     """
-    if shape.__class__ is tuple:  # most shapes are right already, and sizes are asked for by the thousand
+    if shape.__class__ is tuple:  # the fast path: most shapes are valid already
         for size in shape:
             if size.__class__ is not int or size < 0:
                 break
@@ -78,12 +78,12 @@ def shape_of(shape: Iterable[object], name: str = "shape") -> tuple[int, ...]:
     except TypeError:
         raise ShapeError(f"{name} must be a sequence of integers, got {shape!r}") from None
     if any(size < 0 for size in sizes):
-        raise ShapeError(f"{name} {times(sizes)} has a negative size: sizes are at least 0")
+        raise ShapeError(f"{name} {times(sizes)} has a negative size: sizes must be at least 0")
     return sizes
 
 
 def times(sizes: Iterable[int]) -> str:
-    """Sizes as people write them.
+    """Write sizes as text.
 
     >>> times((1, 28, 28))
     '1x28x28'
@@ -91,32 +91,43 @@ def times(sizes: Iterable[int]) -> str:
     return "x".join(str(size) for size in sizes) or "()"
 
 
-def read_sizes(text: str, name: str = "size") -> tuple[int, ...]:
-    """Sizes from text: '28', '28x28', '1x28x28' (also with ',' or '*' between them).
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Write a count with its noun in the singular or the plural.
 
-    Raises ConvarithError for text that is no size.
+    >>> counted(1, "channel"), counted(3, "channel"), counted(2, "spatial axis", "spatial axes")
+    ('1 channel', '3 channels', '2 spatial axes')
+    """
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
+def read_sizes(text: str, name: str = "size") -> tuple[int, ...]:
+    """Read sizes from text: '28', '28x28', '1x28x28' (',' and '*' also separate sizes).
+
+    Raises ConvarithError if the text is not a size.
 
     >>> read_sizes("1x28x28")
     (1, 28, 28)
     """
     words = [word.strip() for word in re.split(r"[xX*,\u00d7]", text)]
     if not all(word.removeprefix("-").isdecimal() for word in words):
-        raise ConvarithError(f"{name} {text!r} is no size: write an integer such as 28, or one an axis such as 28x28")
+        remedy = "write an integer such as 28, or one per axis such as 28x28"
+        raise ConvarithError(f"{name} {text!r} is not a size: {remedy}")
     try:
         return tuple(int(word) for word in words)
-    except ValueError:  # Python refuses to read an integer of more than 4300 digits
-        raise ConvarithError(f"{name} has a number of {max(map(len, words))} digits: at most 4300 are read") from None
+    except ValueError:  # Python does not read integers of more than 4300 digits
+        digits = max(map(len, words))
+        raise ConvarithError(f"{name} has a number of {digits} digits: at most 4300 are allowed") from None
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """The end of a message about an unknown word: the nearest choice, or all of them.
+    """Return the end of a message about an unknown word: the closest choice, or all of them.
 
     >>> nearest("strid", ["stride", "padding"])
     "did you mean 'stride'?"
     >>> nearest("zzz", ["stride", "padding"])
     'choose from stride, padding'
     """
-    from difflib import get_close_matches  # only a message needs it: kept off the fast path
+    from difflib import get_close_matches  # imported here because only error messages need it
 
     known = list(choices)
     lowered = {choice.lower(): choice for choice in reversed(known)}
@@ -130,7 +141,7 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 
 
 def collapse(values: Sequence[int]) -> Ints:
-    """One int when all axes agree, else the tuple.
+    """Return one integer if all axes have the same value, otherwise the tuple.
 
     >>> collapse((3, 3)), collapse((3, 2))
     (3, (3, 2))

@@ -1,4 +1,4 @@
-"""The size of one layer along one axis: a function that is exact, invertible and can say its own formula."""
+"""The size function of one layer along one axis: exact, invertible, and printable as a formula."""
 
 from collections.abc import Callable
 from math import floor, gcd, inf, isfinite
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 class FloorRule(NamedTuple):
     """o = rise * floor((i + shift)/step) + offset, for minimum <= i <= maximum and i a multiple of `multiple_of`.
 
-    Every layer of integer parameters has this form: a convolution or a pool has rise 1, a transposed convolution
-    has step 1, an adaptive pool has rise 0.
+    Every layer with integer parameters has this form: convolutions and pools have rise 1, transposed convolutions
+    have step 1, adaptive pools have rise 0.
 
     >>> conv = FloorRule(rise=1, shift=-1, step=2, offset=1, minimum=1)      # k=3 s=2 p=1
     >>> conv(28), conv(0), conv.formula(), str(conv.inputs_for(14))
@@ -28,14 +28,14 @@ class FloorRule(NamedTuple):
     multiple_of: int = 1
 
     def __call__(self, size: int) -> int | None:
-        """The output size, or None where the layer refuses this input size."""
+        """The output size, or None if the layer does not accept this input size."""
         rise, shift, step, offset, minimum, maximum, multiple_of = self
         if size < minimum or size % multiple_of or (maximum is not None and size > maximum):
             return None
         return rise * ((size + shift) // step) + offset
 
     def inputs_for(self, size: int) -> "SizeRange | None":
-        """All input sizes that give this output size, or None."""
+        """All input sizes that give this output size, or None if there are none."""
         from convarith.sizes.sets import SizeRange
 
         first, last = self.minimum, self.maximum
@@ -57,7 +57,7 @@ class FloorRule(NamedTuple):
         return SizeRange(first, last, self.multiple_of)
 
     def formula(self, variable: str = "i") -> str:
-        """The rule as one formula of the input size."""
+        """The rule as a formula of the input size."""
         if self.rise == 0:
             return str(self.offset)
         whole, part = divmod(self.shift, self.step)
@@ -70,13 +70,13 @@ class FloorRule(NamedTuple):
 
 
 MOST_DENOMINATOR = 2**16
-"""Factors with a larger denominator count as real numbers, rounded as torch rounds them."""
+"""Factors with a larger denominator are treated as real numbers and rounded as torch rounds them."""
 
 
 class ScaleRule(NamedTuple):
-    """o = floor(i * factor), the product taken in double precision as torch takes it: 0.29 * 100 gives 28.
+    """o = floor(i * factor), computed in double precision as in torch: 0.29 * 100 gives 28.
 
-    Where the factor is a short binary fraction, as 1.5 is 3/2, that product is exact, here for any size.
+    If the factor is a short binary fraction, such as 1.5 = 3/2, the product is exact for any size.
 
     >>> rule = ScaleRule(0.29)
     >>> rule(100), str(rule.inputs_for(28)), rule.formula()
@@ -88,12 +88,12 @@ class ScaleRule(NamedTuple):
     maximum: int | None = None
 
     def __call__(self, size: int) -> int | None:
-        """The output size, or None where the layer refuses this input size."""
+        """The output size, or None if the layer does not accept this input size."""
         return None if size < self.minimum else self._product(size)
 
     @property
     def fraction(self) -> tuple[int, int] | None:
-        """(numerator, denominator) of a factor that is a short binary fraction.
+        """(numerator, denominator) if the factor is a short binary fraction, otherwise None.
 
         >>> ScaleRule(1.5).fraction, ScaleRule(0.29).fraction
         ((3, 2), None)
@@ -115,25 +115,25 @@ class ScaleRule(NamedTuple):
         return first_size(lambda value: (product := self._product(value)) is None or product >= size, least)
 
     def inputs_for(self, size: int) -> "SizeRange | None":
-        """All input sizes that give this output size, or None."""
+        """All input sizes that give this output size, or None if there are none."""
         from convarith.sizes.sets import SizeRange
 
         first, last = self.first_reaching(size), self.first_reaching(size + 1) - 1
         return SizeRange(first, last) if first <= last and self(first) == size else None
 
     def formula(self, variable: str = "i") -> str:
-        """The rule as one formula of the input size."""
+        """The rule as a formula of the input size."""
         return f"floor({variable}*{self.factor!r})"
 
 
 AxisRule = FloorRule | ScaleRule
-"""What a layer does to the size of one axis. A rule never falls: a larger input gives no smaller output."""
+"""What a layer does to the size of one axis. Rules never decrease: a larger input never gives a smaller output."""
 
 
 def scale_rule(factor: float, minimum_output: int) -> AxisRule:
-    """The rule of `floor(i * factor)` that gives at least `minimum_output`: exact integers where the factor is one.
+    """The rule `floor(i * factor)`, restricted to outputs of at least `minimum_output`.
 
-    A whole factor keeps to integers below 2**53, where the floating-point product is exact.
+    An integer factor gives a FloorRule: below 2**53 the floating-point product is exact too.
 
     >>> scale_rule(2.0, 1)(14)
     28
@@ -149,9 +149,9 @@ def first_size(holds: Callable[[int], bool], least: int = 1) -> int: ...
 @overload
 def first_size(holds: Callable[[int], bool], least: int = 1, *, most: int) -> int | None: ...
 def first_size(holds: Callable[[int], bool], least: int = 1, *, most: int | None = None) -> int | None:
-    """The smallest size from `least` on for which something holds that goes on holding for every larger size.
+    """The smallest size >= `least` for which `holds` is true, given that it stays true for every larger size.
 
-    None where it holds for no size up to `most`.
+    None if it is true for no size up to `most`.
 
     >>> first_size(lambda size: size * size > 50), first_size(lambda size: False, most=100)
     (8, None)
@@ -176,7 +176,7 @@ def _as_float(size: int) -> float:
 
 
 def with_constant(text: str, constant: int) -> str:
-    """text + constant as people write it.
+    """Add a constant to a formula as text, with the sign written once.
 
     >>> with_constant("i", 0), with_constant("i", -3), with_constant("2*i", 7)
     ('i', 'i - 3', '2*i + 7')
@@ -189,7 +189,7 @@ def with_constant(text: str, constant: int) -> str:
 def hits_evenly(kernel_size: int, stride: int, dilation: int = 1) -> bool:
     """Does a transposed convolution hit every inner output position equally often (no checkerboard)?
 
-    Exactly when gcd(dilation, stride) = 1 and the stride divides the kernel size; at stride 1 always.
+    True exactly if gcd(dilation, stride) = 1 and the stride divides the kernel size; always true for stride 1.
 
     >>> hits_evenly(4, 2), hits_evenly(3, 2), hits_evenly(4, 2, dilation=2)
     (True, False, False)

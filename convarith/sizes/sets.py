@@ -1,16 +1,16 @@
-"""Sets of sizes: runs with a step, and unions of them. "H = 4 (mod 8), H >= 28" is such a set."""
+"""Sets of sizes: ranges with a step, and unions of them. "H = 4 (mod 8), H >= 28" is such a set."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import gcd, lcm
 
 MOST_RUNS = 100_000
-"""More runs than this are no longer an answer; operations that would need them raise OverflowError."""
+"""A set of more runs than this is not useful as an answer; operations that need more raise OverflowError."""
 
 
 @dataclass(frozen=True)
 class SizeRange:
-    """The sizes first, first + step, ..., last; without end when `last` is None.
+    """The sizes first, first + step, ..., last; infinitely many if `last` is None.
 
     >>> sizes = SizeRange(27, 28)
     >>> str(sizes), 28 in sizes, sizes.count
@@ -28,7 +28,7 @@ class SizeRange:
 
     @property
     def count(self) -> int | None:
-        """How many sizes; None without end."""
+        """The number of sizes; None if there are infinitely many."""
         return None if self.last is None else (self.last - self.first) // self.step + 1
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class SizeRange:
 
 
 def run(first: int, last: int | None, step: int = 1) -> SizeRange | None:
-    """The run within these bounds, its last size one of its own; None when it is empty.
+    """The range within these bounds, with `last` rounded down to a size of the range; None if it is empty.
 
     >>> run(4, 11, 3), run(5, 4)
     (SizeRange(first=4, last=10, step=3), None)
@@ -55,7 +55,7 @@ def run(first: int, last: int | None, step: int = 1) -> SizeRange | None:
 
 
 def common(one: SizeRange, other: SizeRange) -> SizeRange | None:
-    """The sizes in both runs, by the Chinese remainder theorem; None when there are none.
+    """The sizes in both ranges, by the Chinese remainder theorem; None if there are none.
 
     >>> print(common(SizeRange(4, None, 6), SizeRange(2, 100, 4)))
     10..94 in steps of 12
@@ -73,7 +73,7 @@ def common(one: SizeRange, other: SizeRange) -> SizeRange | None:
 
 
 class SizeSet:
-    """A union of runs that share no size.
+    """A union of disjoint ranges, called runs.
 
     >>> sizes = SizeSet([SizeRange(28, None, 8)])
     >>> 36 in sizes, sizes.first, sizes.words("H")
@@ -85,7 +85,7 @@ class SizeSet:
         if len(self.runs) > MOST_RUNS:
             raise OverflowError(f"{len(self.runs):,} runs of sizes")
         self.points = frozenset(each.first for each in self.runs if each.first == each.last)
-        """The runs of one size; there may be thousands, behind a fractional factor."""
+        """The runs of a single size. There may be thousands of them after a fractional factor."""
         self.longer = tuple(each for each in self.runs if each.first != each.last)
 
     def __contains__(self, size: int) -> bool:
@@ -105,17 +105,17 @@ class SizeSet:
 
     @property
     def first(self) -> int | None:
-        """The smallest size, or None."""
+        """The smallest size, or None if the set is empty."""
         return self.runs[0].first if self.runs else None
 
     @property
     def endless(self) -> bool:
-        """Are there sizes without end?"""
+        """Is the set infinite?"""
         return any(each.last is None for each in self.runs)
 
     @property
     def period(self) -> int:
-        """The step after which the endless part repeats; 1 for a finite set.
+        """The step after which the infinite part repeats; 1 for a finite set.
 
         >>> SizeSet([SizeRange(4, None, 6), SizeRange(5, None, 4)]).period
         12
@@ -123,7 +123,7 @@ class SizeSet:
         return lcm(*(each.step for each in self.runs if each.last is None))
 
     def __and__(self, other: "SizeSet") -> "SizeSet":
-        """The sizes in both."""
+        """The sizes in both sets."""
         if len(self.longer) * len(other.longer) > 20 * MOST_RUNS:
             raise OverflowError("too many runs of sizes")
         shared = {size for size in self.points if size in other} | {size for size in other.points if size in self}
@@ -132,7 +132,7 @@ class SizeSet:
         return SizeSet(runs + [each for each in pairs if each is not None])
 
     def __iter__(self) -> Iterator[int]:
-        """The sizes, smallest first; without end where the set has none.
+        """The sizes in ascending order; infinitely many if the set is infinite.
 
         >>> from itertools import islice
         >>> list(islice(SizeSet([SizeRange(4, None, 6), SizeRange(5, 7, 2)]), 5))
@@ -149,7 +149,7 @@ class SizeSet:
         return merge(*map(sizes, self.runs))
 
     def next_to(self, size: int) -> tuple[int | None, int | None]:
-        """The nearest sizes of the set below and above a size that is not in it.
+        """The nearest sizes in the set below and above a size that is not in it.
 
         >>> SizeSet([SizeRange(28, None, 8)]).next_to(40)
         (36, 44)
@@ -167,7 +167,7 @@ class SizeSet:
         return max(below, default=None), min(above, default=None)
 
     def _canonical(self) -> tuple[tuple[int, ...], int, tuple[int, ...], int]:
-        """(sizes below a bound, the period from there on, its residues, the bound): equal for equal sets."""
+        """(sizes below a bound, the period from there on, its residues, the bound). Equal sets give equal tuples."""
         endless = [each for each in self.runs if each.last is None]
         finite = [each for each in self.runs if each.last is not None]
         period = lcm(*(each.step for each in endless))
@@ -188,12 +188,16 @@ class SizeSet:
         return listed, period, tuple(sorted(residues)), bound
 
     def words(self, variable: str = "i") -> str:
-        """The set in words.
+        """Describe the set. One run of three or more consecutive residues is written as a range.
 
         >>> SizeSet([SizeRange(3, None)]).words("H"), SizeSet([]).words("H"), SizeSet([SizeRange(28, 28)]).words("H")
         ('every H >= 3', 'no H', 'H = 28')
         >>> SizeSet([SizeRange(4, None, 8), SizeRange(13, None, 8), SizeRange(2, 3)]).words("H")
         'H = 4 or 5 (mod 8), H >= 12, and H = 2, 3, 4'
+        >>> SizeSet(SizeRange(8 + first, None, 8) for first in (0, 1, 2)).words("H")
+        'H mod 8 <= 2, H >= 8'
+        >>> SizeSet(SizeRange(8 + first, None, 8) for first in (3, 4, 5)).words("H")
+        '3 <= H mod 8 <= 5, H >= 11'
         """
         if not self.runs:
             return f"no {variable}"
@@ -208,13 +212,19 @@ class SizeSet:
             if period == 1:
                 parts.append(f"every {variable} >= {bound}")
             else:
-                classes = _listing([str(residue) for residue in residues], " or ", 8)
                 first = next(size for size in range(bound, bound + period) if size % period in residues)
                 since = f", {variable} >= {first}" if first >= period else ""
-                parts.append(f"{variable} = {classes} (mod {period}){since}")
+                parts.append(_residue_classes(residues, period, variable) + since)
         if listed:
             parts.append(f"{variable} = {_listing([str(size) for size in listed], ', ', 12)}")
         return ", and ".join(parts)
+
+
+def _residue_classes(residues: tuple[int, ...], period: int, variable: str) -> str:
+    low, high = residues[0], residues[-1]
+    if len(residues) < 3 or high - low != len(residues) - 1:
+        return f"{variable} = {_listing([str(residue) for residue in residues], ' or ', 8)} (mod {period})"
+    return f"{f'{low} <= ' if low else ''}{variable} mod {period} <= {high}"
 
 
 def _listing(words: list[str], joint: str, most: int) -> str:
@@ -229,4 +239,4 @@ def _until(each: SizeRange, bound: int) -> range:
 
 
 EVERY = SizeSet([SizeRange(0, None)])
-"""Every size from 0."""
+"""All sizes from 0."""

@@ -1,4 +1,4 @@
-"""The size of a whole network along one axis, for every input size: exact, in closed form, invertible."""
+"""The size function of a whole network along one axis: exact for every input size, in closed form, invertible."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 SEARCH_LIMIT = 16_384
-"""Where there is no closed form, inputs up to this size are tried one by one."""
+"""If there is no closed form, inputs up to this size are tried one by one."""
 
 
 def merged(first: FloorRule, second: FloorRule) -> FloorRule | None:
-    """Two rules, one after the other, as one; None where no single rule does it. The domains play no part here.
+    """Combine two consecutive rules into one; None if no single rule is equivalent. The domains are ignored.
 
-    With f(i) = r floor((i + a)/s) + b followed by R floor((f + A)/S) + B there are two cases: S divides r, and the
-    floor vanishes; or r divides S, and floors within floors join, floor(floor(x/s)/t) = floor(x/(s t)).
+    With f(i) = r floor((i + a)/s) + b followed by R floor((f + A)/S) + B there are two cases: if S divides r, the
+    outer floor vanishes; if r divides S, the nested floors combine, floor(floor(x/s)/t) = floor(x/(s t)).
 
     >>> merged(FloorRule(shift=-1, step=2, offset=1), FloorRule(shift=-1, step=2, offset=1)).formula("H")
     'floor((H - 1)/4) + 1'
@@ -39,7 +39,7 @@ def merged(first: FloorRule, second: FloorRule) -> FloorRule | None:
 
 
 def simplified(rules: tuple[AxisRule, ...]) -> tuple[AxisRule, ...]:
-    """The same function in as few rules as possible, their domains left aside."""
+    """The same function in as few rules as possible, ignoring their domains."""
     pieces: list[AxisRule] = []
     for piece in [piece for rule in rules for piece in _plain(rule)]:
         pieces.append(piece)
@@ -61,7 +61,7 @@ def simplified(rules: tuple[AxisRule, ...]) -> tuple[AxisRule, ...]:
 
 
 def _plain(rule: AxisRule) -> tuple[AxisRule, ...]:
-    """A rule without its domain. A factor such as 1.5 is the fraction 3/2, its product exact: floor(3*i/2)."""
+    """A rule without its domain. A factor such as 1.5 becomes the exact fraction 3/2: floor(3*i/2)."""
     if isinstance(rule, FloorRule):
         return (FloorRule(*rule[:4]),)
     if rule.fraction is None:
@@ -73,9 +73,9 @@ def _plain(rule: AxisRule) -> tuple[AxisRule, ...]:
 class SizeMap:
     """The output size along one axis as a function of the input size.
 
-    The function is a chain of rules in their simplest form, the domain a set of sizes; both are exact for every size,
-    however large. Only an interpolation by a factor such as 0.29, which is no binary fraction, has no period: there the
-    closed form ends, and questions about all sizes are answered up to SEARCH_LIMIT.
+    The function is a chain of rules in their simplest form and the domain is a set of sizes; both are exact for every
+    size, however large. Only an interpolation by a factor such as 0.29, which is not a short binary fraction, has no
+    period and therefore no closed form; questions about all sizes are then answered up to SEARCH_LIMIT.
 
     >>> import convarith as ca
     >>> net = ca.parse_network("Conv2d(1, 8, 4, stride=2); Conv2d(8, 8, 3, stride=2); ConvTranspose2d(8, 8, 4, 4)")
@@ -88,7 +88,7 @@ class SizeMap:
         self.rules = rules
         self.domain = domain
         self.ends_at = ends_at
-        """The node at which the axis ends (in a Flatten, say); the map then leads to the last size before it."""
+        """The node at which the axis ends, such as a Flatten; the map then gives the last size before it."""
 
     @cached_property
     def pieces(self) -> tuple[AxisRule, ...]:
@@ -96,7 +96,7 @@ class SizeMap:
         return simplified(self.rules)
 
     def __call__(self, size: int) -> int | None:
-        """The output size, or None where some layer refuses.
+        """The output size, or None if some layer does not accept its input.
 
         >>> import convarith as ca
         >>> ca.parse_network("Conv2d(1, 1, 3, stride=2)").size_map(0)(2) is None
@@ -105,7 +105,7 @@ class SizeMap:
         return self.follow(size) if size in self.domain else None
 
     def follow(self, size: int) -> int:
-        """The function itself, the domain left aside."""
+        """The output size, without checking that the input is in the domain."""
         for piece in self.pieces:
             if isinstance(piece, FloorRule):
                 size = piece.rise * ((size + piece.shift) // piece.step) + piece.offset
@@ -114,7 +114,7 @@ class SizeMap:
         return size
 
     def sizes(self, inputs: ArrayLike) -> NDArray[np.int64]:
-        """The output sizes of an array of input sizes, -1 where a layer refuses the size. Needs numpy.
+        """The output sizes of an array of input sizes, -1 where a layer does not accept its input. Needs numpy.
 
         >>> import convarith as ca
         >>> ca.parse_network("MaxPool2d(3)").size_map(0).sizes([2, 3, 4, 6]).tolist()
@@ -159,17 +159,17 @@ class SizeMap:
 
     @property
     def exact(self) -> bool:
-        """Is there a closed form for all sizes? Not with a fractional interpolation factor."""
+        """Is there a closed form for all sizes? There is none for a fractional interpolation factor."""
         return all(isinstance(piece, FloorRule) for piece in self.pieces)
 
     @property
     def minimum(self) -> int | None:
-        """The smallest input size that every layer takes; None when there is none."""
+        """The smallest input size that every layer accepts; None if there is none."""
         return self.domain.first
 
     @property
     def cycle(self) -> tuple[int, int] | None:
-        """(S, M) with f(i + S) = f(i) + M; None without a closed form.
+        """(S, M) with f(i + S) = f(i) + M; None if there is no closed form.
 
         >>> import convarith as ca
         >>> ca.parse_network("Conv2d(1, 1, 3, stride=2); Upsample(scale_factor=3)").size_map(0).cycle
@@ -188,7 +188,7 @@ class SizeMap:
 
     @property
     def period(self) -> int | None:
-        """S of `cycle`."""
+        """The period S of `cycle`; None if there is no closed form."""
         return self.cycle[0] if self.cycle else None
 
     def formula(self, variable: str = "i") -> str:
@@ -215,7 +215,7 @@ class SizeMap:
 
     @cached_property
     def comes_back(self) -> SizeSet:
-        """All sizes that the network gives back unchanged.
+        """All input sizes for which the output has the same size.
 
         >>> import convarith as ca
         >>> down_and_up = "Conv2d(1, 1, 4, stride=2); ConvTranspose2d(1, 1, 4, stride=2)"
@@ -226,9 +226,9 @@ class SizeMap:
 
 
 def preimage(rules: tuple[AxisRule, ...], wanted: SizeSet) -> SizeSet:
-    """All sizes (from 0 on) that a chain of rules leads into a set; the rules' own domains play no part.
+    """All sizes >= 0 whose output under a chain of rules is in a set; the domains of the rules are ignored.
 
-    Raises OverflowError where the answer has more than MOST_RUNS runs.
+    Raises OverflowError if the answer has more than MOST_RUNS runs.
     """
     for rule in reversed(rules):
         runs: list[SizeRange] = []
@@ -280,7 +280,7 @@ def _before_scale(rule: ScaleRule, each: SizeRange) -> list[SizeRange]:
 
 
 def _joined(runs: list[SizeRange]) -> list[SizeRange]:
-    """Neighbouring runs of the same step that fill each other's gaps, as one run of step 1."""
+    """Merge neighbouring runs of the same step that fill each other's gaps into one run of step 1."""
     groups: dict[tuple[int, bool], list[SizeRange]] = {}
     for each in runs:
         groups.setdefault((each.step, each.last is None), []).append(each)
@@ -296,9 +296,9 @@ def _joined(runs: list[SizeRange]) -> list[SizeRange]:
 
 
 def meeting(one: tuple[AxisRule, ...], other: tuple[AxisRule, ...]) -> SizeSet:
-    """All sizes at which two chains of rules agree; their domains play no part.
+    """All sizes for which two chains of rules give the same output; their domains are ignored.
 
-    Beyond a common period the difference of the two grows by a constant, so one period decides.
+    Over a common period the difference between the two changes by a constant, so one period decides.
     """
     first, second = SizeMap(one), SizeMap(other)
     if first.pieces == second.pieces:
@@ -321,7 +321,7 @@ def meeting(one: tuple[AxisRule, ...], other: tuple[AxisRule, ...]) -> SizeSet:
 
 
 def _crossing(first: SizeMap, second: SizeMap, together: int, growth: int) -> list[SizeRange]:
-    """The finitely many sizes at which two chains of different growth agree."""
+    """The finitely many sizes at which two chains that grow at different rates agree."""
     if together > MOST_RUNS:
         raise OverflowError(f"the sizes repeat only after {together:,}")
     runs = []

@@ -101,7 +101,7 @@ def test_the_code_alone(cli: Cli) -> None:
         ([ENCODER, "-i", "1x1x28x28"], "takes 3: channels first"),
         ([ENCODER, "-i", "one"], "--input 'one'"),
         (["ReLU()", "-i", "1x28x28"], "nothing to mirror"),
-        (["Conv2d(1, 8, 3); Flatten(0)", "-i", "1x28x28"], "which has no mirror: start at axis 1"),
+        (["Conv2d(1, 8, 3); Flatten(0)", "-i", "1x28x28"], "which cannot be mirrored: use start_dim=1"),
         ([ENCODER, "-i", "1x28x28", "--code", "-", "--json"], "leave --json and --markdown out"),
         ([ENCODER, "-i", "1x28x28", "--code", "no/such/folder/x.py"], "cannot write no/such/folder/x.py"),
         (["no-such-file.txt", "-i", "1x28x28"], "there is no file"),

@@ -1,9 +1,9 @@
 """What an import loads, in a fresh interpreter.
 
-- `import convarith` loads none of numpy, torch, typer, rich, hypothesis; nor do Conv, parse and solve.
-- The check can fail: it sees a package that was loaded, and a copy of convarith that loads one.
-- `import convarith` loads nothing of convarith but the errors; every public name is there all the same.
-- The command line answers a question about a layer without numpy, torch and rich.
+- `import convarith` loads none of numpy, torch, typer, rich, hypothesis; neither do Conv, parse and solve.
+- The check can fail: it detects a package that is loaded, and a copy of convarith that loads one.
+- `import convarith` loads no module of convarith except the errors, yet every public name is available.
+- The command line answers a question about a layer without loading numpy, torch or rich.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ USES = {
 
 
 def loaded(code: str, *path: Path) -> set[str]:
-    """Which heavy packages an interpreter has loaded after this code."""
+    """The heavy packages that a fresh interpreter loads when it runs this code."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path))}
     program = f"{code}\nimport sys\nprint(*sys.modules)"
     done = subprocess.run(
@@ -56,13 +56,13 @@ def test_nothing_heavy_is_loaded(use: str) -> None:
     assert loaded(USES[use]) == set()
 
 
-def test_the_check_sees_what_is_loaded(tmp_path: Path) -> None:
+def test_the_check_detects_a_loaded_package(tmp_path: Path) -> None:
     (tmp_path / "numpy.py").touch()
     assert loaded("import numpy; import convarith", tmp_path) == {"numpy"}
 
 
 @pytest.mark.parametrize("module", ["errors.py", "__init__.py"])
-def test_the_check_sees_an_import_in_the_package(tmp_path: Path, module: str) -> None:
+def test_the_check_detects_an_import_in_convarith(tmp_path: Path, module: str) -> None:
     source = Path(ca.__file__).parent
     shutil.copytree(source, tmp_path / "convarith", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "torch.py").touch()
@@ -79,7 +79,7 @@ def test_names_are_loaded_when_they_are_used() -> None:
     assert "convarith.layers.convolution" in modules_after("import convarith; convarith.Conv")
 
 
-def test_every_public_name_is_there() -> None:
+def test_every_public_name_is_available() -> None:
     assert set(dir(ca)) == {*ca.__all__, *MODULES}
     assert len(set(ca.__all__)) == len(ca.__all__)
     assert all(getattr(ca, name) is not None for name in dir(ca))
@@ -87,8 +87,8 @@ def test_every_public_name_is_there() -> None:
         ca.Cnov  # noqa: B018
 
 
-def test_type_checkers_see_what_is_served() -> None:
-    """The imports for type checkers are the modules from which the names are served, none missing."""
+def test_type_checkers_see_what_is_imported() -> None:
+    """The imports for type checkers name the modules that the names come from, without exception."""
     tree = ast.parse(Path(ca.__file__).read_text(encoding="utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If))
     told = {}
@@ -102,7 +102,7 @@ def test_type_checkers_see_what_is_served() -> None:
     assert all(getattr(ca, name) is told[name] for name in ca.__all__)
 
 
-def test_the_command_line_answers_without_numpy_torch_and_rich() -> None:
+def test_the_command_line_loads_no_numpy_torch_or_rich() -> None:
     question = "from convarith_cli.main import run; run(['shape', '-k', '3', '-s', '2', '-i', '28'])"
     seen = modules_after(question)
     assert "typer" in seen

@@ -6,14 +6,14 @@
 - stat453: STAT 453 Introduction to Deep Learning, lecture 16.
 - sutd: 50.039 Theory and Practice of Deep Learning, week 11.
 
-The layers are written as the lectures print them. The laws:
+The layers are written as printed in the lectures. The tests:
 
 - A printed layer gives the printed shape, here and in torch.
-- A printed stack goes through the printed shapes.
-- A printed formula agrees with the layer for every small set of parameters.
+- A printed stack gives the printed shapes.
+- A printed formula agrees with the layer for all small parameters.
 - "Maintains the signal size W only if W = w + s q" holds in both directions.
-- A kernel that the stride divides covers evenly; the 4x4 kernel with stride 3 does not.
-- A decoder by interpolation has the sizes of the decoder it replaces.
+- A kernel size divisible by the stride covers evenly; a 4x4 kernel with stride 3 does not.
+- A decoder with interpolation has the same sizes as the decoder that it replaces.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ PRINTED: dict[str, list[tuple[str, Shape, Shape]]] = {
         ("nn.Linear(100, 2)", (100, 100), (100, 2)),
     ],
 }  # fmt: skip
-"""Heading: a layer as printed, the input's shape, the printed output's."""
+"""For each heading: a layer as printed, its input shape and the printed output shape."""
 
 STACKS: dict[str, tuple[list[str], list[Shape]]] = {
     "fleuret, cern: encoder of the deep autoencoder": (
@@ -206,7 +206,7 @@ STACKS: dict[str, tuple[list[str], list[Shape]]] = {
         ],
     ),
 }  # fmt: skip
-"""Heading: the layers as printed, the shapes before, between and after them."""
+"""For each heading: the layers as printed, and the shapes before, between and after them."""
 
 LAYERS = [
     *((text, before, after) for rows in PRINTED.values() for text, before, after in rows),
@@ -227,11 +227,11 @@ def test_a_printed_layer_gives_the_printed_shape(heading: str) -> None:
 
 
 @pytest.mark.parametrize("heading", STACKS)
-def test_a_printed_stack_goes_through_the_printed_shapes(heading: str) -> None:
+def test_a_printed_stack_gives_the_printed_shapes(heading: str) -> None:
     texts, shapes = STACKS[heading]
     current = shapes[0]
-    gone_through = [current, *(current := ca.parse(text).output_shape(current) for text in texts)]
-    assert gone_through == shapes
+    seen = [current, *(current := ca.parse(text).output_shape(current) for text in texts)]
+    assert seen == shapes
 
 
 def test_torch_agrees_with_the_lectures(torch: ModuleType) -> None:
@@ -251,7 +251,7 @@ def test_bed_of_nails() -> None:
 
 
 @given(st.integers(1, 200), st.integers(1, 30))
-def test_a_convolution_has_big_w_minus_w_plus_1_outputs(signal: int, kernel: int) -> None:
+def test_a_convolution_has_signal_minus_kernel_plus_1_outputs(signal: int, kernel: int) -> None:
     conv = ca.Conv(kernel_size=kernel)
     if kernel <= signal:
         assert conv.output_size(signal) == (signal - kernel + 1,)
@@ -260,7 +260,7 @@ def test_a_convolution_has_big_w_minus_w_plus_1_outputs(signal: int, kernel: int
             conv.output_size(signal)
 
 
-def test_convolution_and_transposed_convolution_keep_w_plus_s_q() -> None:
+def test_convolution_and_its_transpose_keep_sizes_w_plus_s_q() -> None:
     for signal, kernel, stride in product(range(1, 41), range(1, 9), range(1, 7)):
         if signal < kernel:
             continue
@@ -300,7 +300,7 @@ def test_sutd_formula_of_a_deconvolution(
 
 
 @pytest.mark.parametrize(("kernel", "stride", "even"), [(4, 3, False), (2, 2, True), (4, 2, True), (3, 2, False)])
-def test_chequered_boards(kernel: int, stride: int, even: bool) -> None:
+def test_checkerboards(kernel: int, stride: int, even: bool) -> None:
     assert hits_evenly(kernel, stride) is even
 
 
@@ -312,7 +312,7 @@ def test_interpolation_replaces_a_transposed_convolution(size: int) -> None:
 
 
 @given(st.integers(1, 20))
-def test_noise2noise_pools_five_times_and_comes_back(times: int) -> None:
+def test_noise2noise_restores_the_size_after_five_pools(times: int) -> None:
     size: Shape = (32 * times,)
     for _ in range(5):
         size = ca.MaxPool(kernel_size=2).output_size(ca.Conv(kernel_size=3, padding=1).output_size(size))
@@ -323,5 +323,5 @@ def test_noise2noise_pools_five_times_and_comes_back(times: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["ReLU (inplace)", "ReLU(inplace=True)", "nn.ReLU(True)"])
-def test_every_printed_form_of_relu_is_one_layer(text: str) -> None:
+def test_all_printed_forms_of_relu_are_equal(text: str) -> None:
     assert ca.parse(text) == ca.Elementwise("ReLU", inplace=True)

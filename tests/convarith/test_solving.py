@@ -1,14 +1,14 @@
-"""Questions asked backwards.
+"""The inverse questions that `solve` answers.
 
-- Every solution leads from the input to the output, windows counted one by one.
-- The list is complete: every parameter set within the bounds that leads there is in it, but for parameters that do
-  nothing (the dilation of a single tap, a ceil_mode that adds no window). The stride of a pool may also be its kernel.
-- `even` says whether a transposed convolution of ones is the same number everywhere inside.
-- `unread` is what the windows leave at the end.
+- Every solution turns the input size into the output size, checked by counting windows one by one.
+- The list is complete: it has every set of parameters within the bounds that works, except for parameters without
+  effect (the dilation of a single tap, a ceil_mode that adds no window). The stride of a pool may also be its kernel.
+- `even` says whether a transposed convolution of ones is constant inside.
+- `unread` is the number of positions after the last window.
 - The simplest come first: undilated before dilated, then the fewest parameters to write; known layers are found.
-- The inputs of an output are those that lead forward to it, and no others.
-- Different sizes an axis are solved axis by axis.
-- A question without sense is refused with the remedy.
+- The inputs of an output are exactly those that give it.
+- Sizes that differ between axes are solved axis by axis.
+- Invalid questions raise errors that say how to fix them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PARAMETERS = {
     "lp-pool": ("kernel_size", "stride", "ceil_mode"),
     "max-unpool": ("kernel_size", "stride", "padding"),
 }
-"""What is searched for each kind."""
+"""The parameters that are searched for each kind."""
 
 BOUND = {"kernel_size": (1, 7), "stride": (1, 4), "padding": (0, 3), "dilation": (1, 2), "output_padding": (0, 3)}
 small = st.integers(1, 30)
@@ -44,7 +44,7 @@ kinds = st.sampled_from(sorted(PARAMETERS))
 
 
 def windows(i: int, k: int, s: int, p: int, d: int, ceil: bool) -> list[int]:
-    """Where the windows start, in the padded input."""
+    """The starts of the windows in the padded input."""
     span, end, starts, start = d * (k - 1) + 1, i + 2 * p, [], 0
     while start + span <= end or (ceil and start - s + span < end and start < i + p):
         starts.append(start)
@@ -53,7 +53,7 @@ def windows(i: int, k: int, s: int, p: int, d: int, ceil: bool) -> list[int]:
 
 
 def length(kind: str, i: int, values: dict[str, Any]) -> int | None:
-    """The output size, counted; None for a layer that is refused."""
+    """The output size by counting; None for an invalid layer."""
     k, s, p, d, extra = (
         int(values.get(name, default))
         for name, default in (("kernel_size", 1), ("stride", 1), ("padding", 0), ("dilation", 1), ("output_padding", 0))
@@ -93,7 +93,7 @@ def values_of(kind: str, layer: SpatialLayer, axis: int = 0) -> dict[str, Any]:
     return {name: getattr(layer, name) if name == "ceil_mode" else layer.at(name, axis) for name in PARAMETERS[kind]}
 
 
-def test_the_bounds_are_those_that_are_searched_here() -> None:
+def test_the_bounds_are_the_documented_ones() -> None:
     assert BOUND == BOUNDS
     assert set(PARAMETERS) == set(searchable_kinds())
 
@@ -154,7 +154,7 @@ def test_unread_of_a_solution(kind: str, size: int, wanted: int) -> None:
 
 
 def is_even_inside(torch: ModuleType, kernel: int, stride: int, dilation: int) -> bool:
-    """A transposed convolution of ones: is every count alike, where the input has no end?"""
+    """Is a transposed convolution of ones constant inside, away from the ends of the input?"""
     span = dilation * (kernel - 1)
     n = 2 * stride + span // stride + 4
     ones = torch.ones(1, 1, n, dtype=torch.float64), torch.ones(1, 1, kernel, dtype=torch.float64)
@@ -164,7 +164,7 @@ def is_even_inside(torch: ModuleType, kernel: int, stride: int, dilation: int) -
     return len(set(inside.tolist())) == 1
 
 
-def test_even_is_even_in_torch(torch: ModuleType) -> None:
+def test_even_matches_torch(torch: ModuleType) -> None:
     table = {(k, s, d): is_even_inside(torch, k, s, d) for k, s, d in product(range(1, 10), range(1, 7), range(1, 5))}
     assert {numbers: hits_evenly(*numbers) for numbers in table} == table
     assert len(set(table.values())) == 2
@@ -183,7 +183,7 @@ def test_even_of_a_solution(torch: ModuleType, kind: str, size: int, wanted: int
 
 
 def written(solution: Solution) -> int:
-    """Parameters that the layer's text gives, but for the power of a power-average pool."""
+    """The number of parameters in the layer's text, except for the norm_type of an LPPool."""
     return len([name for name, _ in solution.layer.arguments() if name != "norm_type"])
 
 
@@ -233,7 +233,7 @@ def test_known_layers_come_first(kind: str, sizes: tuple[int, int], bounds: dict
 
 
 @given(size_calls(2), sizes)
-def test_the_inputs_of_an_output_lead_forward_to_it(call: Any, size: int) -> None:
+def test_inputs_of_an_output_are_exactly_those_that_give_it(call: Any, size: int) -> None:
     layer: SpatialLayer = call.layer
     try:
         output = layer.output_size((size, size))
@@ -275,7 +275,7 @@ def test_one_set_of_parameters_for_both_axes_is_preferred() -> None:
     assert all(solution.layer.at("kernel_size", 0) == solution.layer.at("kernel_size", 1) for solution in solutions)
 
 
-def test_axes_differ_where_they_must() -> None:
+def test_axes_differ_if_necessary() -> None:
     solutions = solve("conv", input_size=(28, 28), output_size=(14, 28))
     assert solutions
     assert all(solution.layer.at("stride", 0) != solution.layer.at("stride", 1) for solution in solutions)
@@ -297,10 +297,15 @@ SIZES = {"input_size": 3, "output_size": 3}
     [
         ("cnov", SIZES, ca.ParameterError, "cannot search parameters of 'cnov': did you mean 'conv'"),
         ("linear", SIZES, ca.ParameterError, "cannot search parameters of 'linear': choose from conv, conv-transpose"),
-        ("conv", {"output_size": 3}, ca.ParameterError, "'conv' alone leaves everything open: give an input size"),
-        ("conv", SIZES | {"output_size": (3, 3)}, ca.ShapeError, "the input 3 and the output 3x3 have different axes"),
+        ("conv", {"output_size": 3}, ca.ParameterError, "'conv' alone is not enough: give an input size"),
+        (
+            "conv",
+            SIZES | {"output_size": (3, 3)},
+            ca.ShapeError,
+            "the input 3 and the output 3x3 have different numbers of axes",
+        ),
         ("conv", {"input_size": (1,) * 4, "output_size": (1,) * 4}, ca.ShapeError, "1 to 3 spatial axes, got 4"),
-        ("conv", SIZES | {"input_size": (-1,)}, ca.ShapeError, "size -1 has a negative size: sizes are at least 0"),
+        ("conv", SIZES | {"input_size": (-1,)}, ca.ShapeError, "size -1 has a negative size: sizes must be at least 0"),
         ("conv", SIZES | {"input_size": 3.0}, ca.ParameterError, r"size must be an integer, got 3\.0"),
         ("conv", SIZES | {"strid": 2}, ca.ParameterError, "conv has no parameter 'strid' .*did you mean 'stride'"),
         ("avg-pool", SIZES | {"dilation": 2}, ca.ParameterError, "avg-pool has no parameter 'dilation' to search"),
@@ -310,7 +315,7 @@ SIZES = {"input_size": 3, "output_size": 3}
         ("conv", SIZES | {"kernel_size": (1, 10**6)}, ca.ParameterError, "more than 2,000,000: narrow them"),
     ],
 )
-def test_questions_without_sense(kind: str, question: dict[str, Any], error: type[Exception], message: str) -> None:
+def test_invalid_questions(kind: str, question: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         solve(kind, **question)
 
@@ -320,8 +325,13 @@ def test_questions_without_sense(kind: str, question: dict[str, Any], error: typ
     [
         ("ConvTranspose2d(1, 1, 3, stride=2)", {}, ca.ShapeError, "no input gives an output of 8, as o = "),
         ("Conv2d(1, 1, 3)", {"output_size": (1, 2, 3)}, ca.ShapeError, "Conv2d has 2 spatial axes, got 3 sizes"),
-        ("Conv2d(1, 1, 3)", {"input_size": 5}, ca.ParameterError, r"has its parameters: give its kind \('conv'\)"),
-        ("Conv2d(1, 1, 3)", {"stride": 5}, ca.ParameterError, r"has its parameters: give its kind \('conv'\)"),
+        (
+            "Conv2d(1, 1, 3)",
+            {"input_size": 5},
+            ca.ParameterError,
+            r"already has its parameters: give its kind \('conv'\)",
+        ),
+        ("Conv2d(1, 1, 3)", {"stride": 5}, ca.ParameterError, r"already has its parameters: give its kind \('conv'\)"),
         ("Linear(3, 4)", {}, ca.ShapeError, "Linear mixes channels with positions: it has no size to solve for"),
         ("ReLU()", {}, ca.ShapeError, "ReLU mixes channels with positions: it has no size to solve for"),
     ],

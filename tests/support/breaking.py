@@ -1,4 +1,4 @@
-"""Breaking the arithmetic on purpose, to see that the tests would notice."""
+"""Break the arithmetic on purpose, to check that the tests detect it."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from convarith.sizes.rules import FloorRule
 
 
 def break_floor_rules(monkeypatch: pytest.MonkeyPatch, wrong: Callable[[FloorRule, int], int | None]) -> None:
-    """Every floor rule computes `wrong`; sizes are asked of the rules one by one, without the loop over their numbers."""
+    """Make every floor rule compute `wrong`, and disable the fast loop that does not call the rules."""
     settle = SpatialLayer._set_rules
 
     def without_loop(layer: SpatialLayer) -> None:

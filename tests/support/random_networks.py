@@ -1,4 +1,4 @@
-"""Random networks of every spatial layer, up and down, with branches, in 1-D, 2-D and 3-D."""
+"""Random networks of all spatial layers, with branches, in 1-D, 2-D and 3-D."""
 
 import random
 from typing import Any
@@ -15,7 +15,7 @@ LAYERS = (
 
 
 def random_layer(rng: random.Random, ndim: int, channels: int) -> tuple[Layer, int]:
-    """A layer that can follow this many channels, and how many it gives."""
+    """A layer that accepts this many channels, and the number of its output channels."""
     while True:
         name = rng.choice(LAYERS)
         made = _arguments(rng, name, ndim, channels)
@@ -78,7 +78,7 @@ def _arguments(rng: random.Random, name: str, ndim: int, channels: int) -> tuple
 
 
 def random_network(rng: random.Random, branches: bool = False) -> tuple[Network, int, int]:
-    """(network, spatial axes, input channels) of 2 to 12 layers."""
+    """(network, number of spatial axes, input channels), with 2 to 12 layers."""
     ndim, channels = rng.choice((1, 1, 2, 2, 3)), rng.choice((1, 2, 4))
     first, given = channels, {"input": channels}
     nodes, before = [], "input"
@@ -96,6 +96,6 @@ def random_network(rng: random.Random, branches: bool = False) -> tuple[Network,
 
 
 def random_shape(rng: random.Random, ndim: int, channels: int) -> tuple[int, ...]:
-    """An input shape small enough to run."""
+    """An input shape that is small enough to run."""
     most = {1: 60, 2: 24, 3: 10}[ndim]
     return (1, channels, *(rng.randint(1, most) for _ in range(ndim)))

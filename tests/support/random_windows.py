@@ -1,4 +1,4 @@
-"""Random transposed convolutions, whatever torch builds."""
+"""Random transposed convolutions, any that torch can build."""
 
 from __future__ import annotations
 

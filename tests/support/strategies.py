@@ -1,4 +1,4 @@
-"""Every hypothesis strategy of the tests: layers of each kind by their calls, sizes, and text."""
+"""All hypothesis strategies of the tests: layers of each kind by their calls, sizes, and text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Numbers = int | tuple[int, ...]
 
 
 class Call(NamedTuple):
-    """A layer as its call: torch's name, or the name without its dimension, and named arguments."""
+    """A layer as a call: torch's name, with or without its dimension, and named arguments."""
 
     name: str
     arguments: dict[str, Any]
@@ -46,19 +46,19 @@ huge_sizes = st.integers(10**18, 10**18 + 1000)
 
 
 def per_axis(ndim: int, low: int, high: int) -> Strategy[Numbers]:
-    """One number, or one an axis."""
+    """One number, or one number per axis."""
     number = st.integers(low, high)
     return st.one_of(number, st.tuples(*(number,) * ndim))
 
 
 def at(value: Any, axis: int) -> Any:
-    """A parameter's value at one axis."""
+    """The value of a parameter along one axis."""
     return value[axis] if isinstance(value, tuple) else value
 
 
 @st.composite
 def windows(draw: st.DrawFn, asymmetric: bool = True) -> Window:
-    """Any window, its padding equal on both sides or not."""
+    """Any window, with symmetric or asymmetric padding."""
     before = draw(st.integers(0, 4))
     after = draw(st.integers(0, 4)) if asymmetric else before
     return Window(draw(st.integers(1, 6)), draw(st.integers(1, 5)), before, after, draw(st.integers(1, 3)))
@@ -69,14 +69,14 @@ floor_rules = st.builds(
     rise=st.integers(0, 4), shift=st.integers(-12, 12), step=st.integers(1, 5), offset=st.integers(-6, 6),
     minimum=st.integers(0, 12), maximum=st.one_of(st.none(), st.integers(0, 50)), multiple_of=st.integers(1, 4),
 )  # fmt: skip
-"""Size rules of one axis, also such as no layer of today has."""
+"""Size rules of one axis, including ones that no existing layer has."""
 
 
 # Layers by their calls -----------------------------------------------------------------------------------------------
 
 
 def _some(draw: st.DrawFn, **choices: Strategy[Any]) -> dict[str, Any]:
-    """Each parameter or not: what is left out takes the default."""
+    """A random subset of the parameters; the others keep their defaults."""
     return {name: draw(strategy) for name, strategy in choices.items() if draw(st.booleans())}
 
 
@@ -109,7 +109,7 @@ def conv_transposes(draw: st.DrawFn, ndim: int) -> Call:
 
 
 def _half(draw: st.DrawFn, kernel: Numbers, ndim: int) -> Numbers:
-    """A padding of at most half the kernel, as pools want it."""
+    """Padding of at most half the kernel size, as pools require."""
     return tuple(draw(st.integers(0, at(kernel, axis) // 2)) for axis in range(ndim))
 
 
@@ -133,7 +133,7 @@ def avg_pools(draw: st.DrawFn, ndim: int) -> Call:
 
 @st.composite
 def lp_pools(draw: st.DrawFn, ndim: int) -> Call:
-    window = st.integers(1, 5) if ndim == 1 else per_axis(ndim, 1, 5)  # torch takes a 1-D kernel as a number only
+    window = st.integers(1, 5) if ndim == 1 else per_axis(ndim, 1, 5)  # torch accepts a 1-D kernel only as a number
     arguments = {"norm_type": draw(st.sampled_from((1, 2, 2.5))), "kernel_size": draw(window)}
     return Call(f"LPPool{ndim}d", arguments | _some(draw, stride=window, ceil_mode=st.booleans()))
 
@@ -242,7 +242,7 @@ ACTIVATIONS: dict[str, dict[str, Strategy[Any]]] = {
     "Softmax": {"dim": st.integers(-2, 2)}, "LogSoftmax": {"dim": st.integers(-2, 2)}, "Softmax2d": {},
     "Dropout": {"p": st.sampled_from((0.0, 0.25, 0.5))}, "Dropout2d": {"p": st.sampled_from((0.1, 0.5))},
 }  # fmt: skip
-"""Layers that keep the shape and need no argument."""
+"""Layers that keep the shape and have no required argument."""
 
 
 @st.composite
@@ -277,7 +277,7 @@ def _dimensions(make: Callable[[int], Strategy[Call]], *ndims: int) -> Strategy[
 
 
 def _kinds(*kinds: Strategy[Call]) -> Strategy[Call]:
-    """Each kind as often as the others."""
+    """Every kind with equal probability."""
     return st.sampled_from(kinds).flatmap(lambda kind: kind)
 
 
@@ -287,7 +287,7 @@ def window_calls(*ndims: int) -> Strategy[Call]:
 
 
 def size_calls(*ndims: int) -> Strategy[Call]:
-    """Layers with a size rule an axis, in these dimensions."""
+    """Layers with a size rule per axis, in these dimensions."""
     makers = (
         convs, conv_transposes, max_pools, avg_pools, lp_pools, max_unpools, adaptive_pools, pads, zero_inserts,
     )  # fmt: skip
@@ -301,14 +301,14 @@ calls = _kinds(
 """Every kind of layer."""
 
 torch_calls = calls.filter(lambda call: not call.name.startswith(("ZeroInsert", "Add", "Concat")))
-"""Every kind that torch has a module for."""
+"""Every kind of layer that torch has a module for."""
 
 layers = calls.map(lambda call: call.layer)
 
 
 @st.composite
 def open_layers(draw: st.DrawFn) -> Call:
-    """Layers whose dimension, and channels, stay open."""
+    """Layers with an open dimension and open channels."""
     make = draw(st.sampled_from((convs, conv_transposes, max_pools, avg_pools, lp_pools, max_unpools, zero_inserts)))
     call = draw(make(1))
     arguments = {name: at(value, 0) for name, value in call.arguments.items() if name not in ("in_channels", "groups")}
@@ -319,7 +319,7 @@ def open_layers(draw: st.DrawFn) -> Call:
 
 @st.composite
 def asymmetric_convs(draw: st.DrawFn, ndim: int) -> tuple[dict[str, Any], Window]:
-    """Channels and padding mode of a convolution whose two sides of every axis are padded differently, its window."""
+    """The channels and padding mode of a convolution with asymmetric padding, and its window."""
     window = draw(windows())
     mode = draw(st.sampled_from(("zeros", "zeros", "reflect", "replicate", "circular")))
     return {**_channels(draw), "padding_mode": mode, "ndim": ndim}, window
@@ -328,7 +328,7 @@ def asymmetric_convs(draw: st.DrawFn, ndim: int) -> tuple[dict[str, Any], Window
 # Text ----------------------------------------------------------------------------------------------------------------
 
 any_text = st.text(st.characters(), max_size=60)
-"""Any characters, lone surrogates and NUL among them."""
+"""Any characters, including lone surrogates and NUL."""
 
 _TOKENS = (
     "Conv2d", "nn.", "torch.nn.", "MaxPool2d", "ReLU", "Linear", "Flatten", "Upsample", "BatchNorm2d", "Identity",
@@ -341,12 +341,12 @@ _TOKENS = (
 )  # fmt: skip
 
 token_text = st.lists(st.sampled_from(_TOKENS), max_size=14).map("".join)
-"""Pieces of calls, put together without sense."""
+"""Pieces of calls in random order."""
 
 
 @st.composite
 def damaged_text(draw: st.DrawFn) -> str:
-    """A layer's text with some characters cut out, doubled or replaced."""
+    """The text of a layer with some characters removed, doubled or replaced."""
     text = str(draw(calls))
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(text)))
@@ -357,7 +357,7 @@ def damaged_text(draw: st.DrawFn) -> str:
 
 @st.composite
 def odd_calls(draw: st.DrawFn, names: Sequence[str]) -> str:
-    """A known name with values that no parameter expects."""
+    """A call of a known layer with unexpected values."""
     value = st.recursive(
         st.one_of(
             st.none(), st.booleans(), st.integers(-3, 30), st.floats(allow_nan=False), st.text("abc=' \n", max_size=4)
@@ -373,7 +373,7 @@ def odd_calls(draw: st.DrawFn, names: Sequence[str]) -> str:
 
 
 words = st.text(st.characters(exclude_characters="\x00"), max_size=12)
-"""A word of a command line, which cannot hold a NUL."""
+"""A word on a command line, which cannot contain NUL."""
 
 _ODD_TEXTS = (
     "", "0", "-1", "3", "28", "28x28", "28x", "x", "1x2x3", "1x2x3x4", "3.5", "1e3", "same", "valid", "full",
@@ -391,7 +391,7 @@ _ODD_OPTIONS = (
 
 @st.composite
 def command_lines(draw: st.DrawFn, kinds: Sequence[str]) -> list[str]:
-    """A command that exists, a layer or nearly one, and options with values that may make no sense."""
+    """A valid command, a layer or something similar, and options with possibly invalid values."""
     line = [draw(st.sampled_from(("shape", "solve")))]
     line += draw(st.lists(st.one_of(st.sampled_from(kinds), calls.map(str), words), max_size=1))
     for option in draw(st.lists(st.sampled_from(_ODD_OPTIONS), max_size=4)):

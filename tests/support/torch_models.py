@@ -1,6 +1,6 @@
-"""Models that people build, small: their depth and their wiring as published, their widths narrow.
+"""Well-known models in small: depth and connections as published, with fewer channels.
 
-Each entry of MODELS gives three input shapes, without a batch; the first is the one the network is read at.
+Each entry of MODELS has three input shapes without a batch; the network is traced with the first one.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """He et al. 2015: 1x1, 3x3, 1x1 and a shortcut; the stride in the 3x3."""
+    """He et al. 2015: 1x1, 3x3, 1x1 and a shortcut; the 3x3 convolution has the stride."""
 
     expansion = 4
 
@@ -122,7 +122,7 @@ def double(inputs: int, outputs: int, padding: int) -> nn.Sequential:
 
 
 class CroppingUNet(nn.Module):
-    """Ronneberger et al. 2015: no padding, the skips cropped at their centre."""
+    """Ronneberger et al. 2015: no padding; the skips are cropped around their centre."""
 
     def __init__(self, width: int = 4) -> None:
         super().__init__()
@@ -156,7 +156,7 @@ class CroppingUNet(nn.Module):
 
 
 class PaddingUNet(nn.Module):
-    """The other usual way: what comes up is padded to the skip's size."""
+    """The other common variant: the upsampled map is padded to the size of the skip."""
 
     def __init__(self, width: int = 4) -> None:
         super().__init__()
@@ -241,7 +241,7 @@ def dcgan_generator(width: int = 4, latent: int = 16) -> nn.Module:
 
 
 class DcganDiscriminator(nn.Module):
-    """Radford et al. 2015: 64x64 to one number, which the example of torch flattens."""
+    """Radford et al. 2015: 64x64 to one number, which torch's example flattens."""
 
     def __init__(self, width: int = 4) -> None:
         super().__init__()
@@ -256,7 +256,7 @@ class DcganDiscriminator(nn.Module):
 
 
 class SegNet(nn.Module):
-    """Badrinarayanan et al. 2015: the pools' indices lead the way up, to the sizes before the pools."""
+    """Badrinarayanan et al. 2015: unpooling with the indices of the pools, to the sizes before them."""
 
     def __init__(self, width: int = 4) -> None:
         super().__init__()
@@ -274,7 +274,7 @@ class SegNet(nn.Module):
 
 
 class DeconvNet(nn.Module):
-    """Noh et al. 2015: unpooling without sizes, transposed convolutions."""
+    """Noh et al. 2015: unpooling without given sizes, and transposed convolutions."""
 
     def __init__(self, width: int = 4) -> None:
         super().__init__()
@@ -292,7 +292,7 @@ class DeconvNet(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Lim et al. 2017: no norms, the residual scaled."""
+    """Lim et al. 2017: no norms, and a scaled residual."""
 
     def __init__(self, width: int, scale: float = 0.1) -> None:
         super().__init__()
@@ -306,7 +306,7 @@ class ResidualBlock(nn.Module):
 
 
 class Edsr(nn.Module):
-    """Lim et al. 2017: twice the size by a pixel shuffle."""
+    """Lim et al. 2017: upsampling by 2 with a pixel shuffle."""
 
     def __init__(self, width: int = 8, blocks: int = 4) -> None:
         super().__init__()
@@ -322,7 +322,7 @@ class Edsr(nn.Module):
 
 
 class ResidualUnit(nn.Module):
-    """Zeghidour et al. 2021: a dilated convolution and a 1x1 one, around them a shortcut."""
+    """Zeghidour et al. 2021: a dilated and a 1x1 convolution with a shortcut."""
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
@@ -359,7 +359,7 @@ class AudioCodec(nn.Module):
 
 
 class DeepLabHead(nn.Module):
-    """Chen et al. 2017: dilated branches, one pooled over all positions, and the way back to the input's size."""
+    """Chen et al. 2017: dilated branches, one with global pooling, and upsampling to the input size."""
 
     def __init__(self, width: int = 4) -> None:
         super().__init__()
@@ -400,7 +400,7 @@ class MobileNet(nn.Module):
 
 
 class ConvNeXtBlock(nn.Module):
-    """Liu et al. 2022: channels last between two permutations."""
+    """Liu et al. 2022: channels-last layers between two permutations."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -421,7 +421,7 @@ def convnext(width: int = 8) -> nn.Module:
 
 
 class SqueezeExcitation(nn.Module):
-    """Hu et al. 2018, as most code has it: a view to two axes and one back to four."""
+    """Hu et al. 2018, as in most code: a view to two axes and one back to four."""
 
     def __init__(self, width: int = 8, reduction: int = 4) -> None:
         super().__init__()
@@ -441,7 +441,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class Vae(nn.Module):
-    """Kingma and Welling 2013: the encoder's channels are halves, means and logarithms of variances."""
+    """Kingma and Welling 2013: half of the encoder's channels are means, the other half log-variances."""
 
     def __init__(self, width: int = 8) -> None:
         super().__init__()
@@ -460,7 +460,7 @@ class Vae(nn.Module):
 
 
 class LeNet(nn.Module):
-    """LeCun et al. 1998, as torch's tutorials have it: functions and a view; one input size only."""
+    """LeCun et al. 1998, as in torch's tutorials: functions and a view; only one input size works."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -476,7 +476,7 @@ class LeNet(nn.Module):
 
 @dataclass(frozen=True)
 class Model:
-    """A model and three shapes that it takes."""
+    """A model and three input shapes that it accepts."""
 
     name: str
     make: Callable[[], nn.Module]
@@ -510,4 +510,4 @@ MODELS = (
     Model("vae", Vae, squares(3, 32, (28, 13), 9)),
     Model("squeeze-excitation", SqueezeExcitation, squares(3, 14, (7, 9), 8)),
 )
-"""All of them take their three shapes."""
+"""All models, each with three input shapes that it accepts."""

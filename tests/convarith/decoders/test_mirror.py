@@ -350,7 +350,7 @@ def test_a_linear_after_a_flatten_bounds_the_sizes_that_can_be_followed(first: s
             "Conv2d(1, 8, 3); Flatten(0)",
             (1, 9, 9),
             {},
-            r"1: Flatten\(start_dim=0\) mixes the batch in.*start at axis 1",
+            r"1: Flatten\(start_dim=0\) merges the batch.*use start_dim=1",
         ),
         (
             "ReLU(); Dropout()",
@@ -358,8 +358,8 @@ def test_a_linear_after_a_flatten_bounds_the_sizes_that_can_be_followed(first: s
             {},
             "no layer that changes a shape or has weights: there is nothing to mirror",
         ),
-        ("Conv2d(1, 8, 5); MaxPool2d(3)", (1, 6, 6), {}, "1 .*: .*the nearest input that works has axis 0: 7"),
-        ("Conv2d(1, 8, 3)", (3, 9, 9), {}, "expects 1 channels"),
+        ("Conv2d(1, 8, 5); MaxPool2d(3)", (1, 6, 6), {}, "1 .*: .*the nearest input that works has H = 7"),
+        ("Conv2d(1, 8, 3)", (3, 9, 9), {}, r"expects 1 channel \(in_channels\)"),
     ],
 )
 def test_an_encoder_without_a_mirror_is_refused_in_one_line(

@@ -1,12 +1,12 @@
-"""Text to a layer and back.
+"""Parsing text to a layer, and writing a layer as text.
 
-- parse(str(layer)) is the layer, of every kind, with its dimension or without.
-- parse(repr(module)) is from_module(module), but for what torch's repr leaves out, and that is listed here.
-- Positional arguments go in torch's order, and what is left out has torch's default.
-- The forms that torch printed in its first versions are read, and nn. or torch.nn. may stand in front.
-- A mistake is told with its line, its column and the remedy.
+- parse(str(layer)) is equal to the layer, for every kind of layer, with or without a dimension.
+- parse(repr(module)) is equal to from_module(module), except for what torch's repr omits, which is listed here.
+- Positional arguments have torch's order, and omitted ones have torch's defaults.
+- The forms that torch printed in its first versions are accepted, with an optional prefix nn. or torch.nn.
+- An error message gives the line, the column and the remedy.
 - Nothing in the text is executed.
-- Any text at all gives a layer or a ParseError.
+- Any text gives a layer or a ParseError.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ LEFT_OUT = {
     "FractionalMaxPool": {"kernel_size", "output_size", "output_ratio", "return_indices"},
     "PReLU": {"init"},
 }
-"""What torch's repr of a module does not tell, by the beginning of the class's name."""
+"""What torch's repr of a module omits, by the beginning of the class name."""
 
 
 def left_out(name: str) -> set[str]:
@@ -55,24 +55,24 @@ def told_by_repr(call: Call) -> dict[str, Any]:
     return {word: value for word, value in call.arguments.items() if word not in left_out(call.name)}
 
 
-# There and back ------------------------------------------------------------------------------------------------------
+# Round trips ---------------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=400)
 @given(layers)
-def test_a_layer_is_read_back_from_its_text(layer: Layer) -> None:
+def test_text_of_a_layer_parses_to_the_layer(layer: Layer) -> None:
     assert ca.parse(str(layer)) == layer
     assert hash(ca.parse(str(layer))) == hash(layer)
 
 
 @given(open_layers())
-def test_a_layer_without_dimension_is_read_back_from_its_text(call: Call) -> None:
+def test_text_of_a_layer_without_dimension_parses_to_the_layer(call: Call) -> None:
     assert call.layer.ndim is None
     assert ca.parse(str(call.layer)) == call.layer
 
 
 @given(calls)
-def test_a_written_call_is_the_built_layer(call: Call) -> None:
+def test_a_call_parses_to_the_layer_it_builds(call: Call) -> None:
     assert ca.parse(str(call)) == call.layer
     assert ca.parse(f"nn.{call}") == call.layer
     assert ca.parse(f"  torch.nn.{call}\n") == call.layer
@@ -80,7 +80,7 @@ def test_a_written_call_is_the_built_layer(call: Call) -> None:
 
 @settings(max_examples=300)
 @given(torch_calls.filter(lambda call: not call.name.startswith("FractionalMaxPool")))
-def test_a_module_is_read_back_from_its_repr(torch: ModuleType, call: Call) -> None:
+def test_repr_of_a_module_parses_to_its_layer(torch: ModuleType, call: Call) -> None:
     told = Call(call.name, told_by_repr(call))
     module = getattr(torch.nn, told.name)(**told.arguments)
     assert ca.parse(repr(module)) == ca.pytorch.from_module(module)
@@ -100,13 +100,13 @@ def test_a_module_is_read_back_from_its_repr(torch: ModuleType, call: Call) -> N
         ("PReLU(2)", "PReLU(2, init=0.5)"),
     ],
 )
-def test_what_is_listed_really_is_left_out(torch: ModuleType, one: str, other: str) -> None:
+def test_the_listed_parameters_are_missing_in_the_repr(torch: ModuleType, one: str, other: str) -> None:
     names = vars(torch.nn)
     assert repr(eval(one, names)) == repr(eval(other, names))
     assert ca.parse(one) != ca.parse(other)
 
 
-# As torch reads it ---------------------------------------------------------------------------------------------------
+# Order and defaults as in torch --------------------------------------------------------------------------------------
 
 NEEDED = {
     "in_channels": 4, "out_channels": 4, "kernel_size": 2, "output_size": 3, "padding": 1, "value": 1.5,
@@ -117,7 +117,7 @@ NEEDED = {
 """A value for each parameter without a default."""
 
 NOT_READ = {"self", "device", "dtype", "_random_samples", "process_group", "min_value", "max_value"}
-"""torch's parameters that say nothing about the layer."""
+"""Parameters of torch that do not affect the layer."""
 
 
 def signature_of(torch: ModuleType, name: str) -> dict[str, inspect.Parameter]:
@@ -217,7 +217,7 @@ def test_printed_and_older_forms(text: str, expected: str) -> None:
     assert ca.parse(text) == ca.parse(expected)
 
 
-# Mistakes ------------------------------------------------------------------------------------------------------------
+# Errors --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -225,29 +225,29 @@ def test_printed_and_older_forms(text: str, expected: str) -> None:
     [
         ("Conv2d(1, 16, 3, strid=2)", 1, 18, "Conv2d has no parameter 'strid': did you mean 'stride'\\?"),
         ("Conv2d(1, 16,\n       3,\n       strid=2)", 3, 8, "Conv2d has no parameter 'strid'"),
-        ("Conv2d(1, 16, x)", 1, 15, "this is no number, string or tuple, and only those are read"),
-        ("Conv2d(1, 16, 3, stride=(2, y))", 1, 29, "this is no number, string or tuple"),
-        ("  Conv2d(1, x, 3)", 1, 13, "this is no number, string or tuple"),
-        ("\n\n  Conv2d(1, x, 3)", 3, 13, "this is no number, string or tuple"),
-        ("\n  Conv2d(1,\n x, 3)", 3, 2, "this is no number, string or tuple"),
-        ("Conv2d('é∗', x, 3)", 1, 14, "this is no number, string or tuple"),
-        ("\n Conv2d(1,,2)", 2, 11, "is no layer: write a call such as"),
-        ("Conv2d(1, 1, 3j)", 1, 14, "this is no number"),
-        ("Conv2d(1, 1, b'3')", 1, 14, "this is no number"),
-        ("Conv2d(1, 1, *[3])", 1, 14, "this is no number"),
-        ("Conv2d(1,,2)", 1, 10, r"'Conv2d\(1,,2\)' is no layer: write a call such as Conv2d\(1, 16, 3\)"),
-        ("Conv2d(1, 16, 3", 1, 7, "is no layer: write a call such as"),
-        ("Linear (784 -> five)", 1, 13, "is no layer: write a call such as"),
+        ("Conv2d(1, 16, x)", 1, 15, "expected a number, a string or a tuple: other values are not supported"),
+        ("Conv2d(1, 16, 3, stride=(2, y))", 1, 29, "expected a number, a string or a tuple"),
+        ("  Conv2d(1, x, 3)", 1, 13, "expected a number, a string or a tuple"),
+        ("\n\n  Conv2d(1, x, 3)", 3, 13, "expected a number, a string or a tuple"),
+        ("\n  Conv2d(1,\n x, 3)", 3, 2, "expected a number, a string or a tuple"),
+        ("Conv2d('é∗', x, 3)", 1, 14, "expected a number, a string or a tuple"),
+        ("\n Conv2d(1,,2)", 2, 11, "is not a layer: write a call such as"),
+        ("Conv2d(1, 1, 3j)", 1, 14, "expected a number"),
+        ("Conv2d(1, 1, b'3')", 1, 14, "expected a number"),
+        ("Conv2d(1, 1, *[3])", 1, 14, "expected a number"),
+        ("Conv2d(1,,2)", 1, 10, r"'Conv2d\(1,,2\)' is not a layer: write a call such as Conv2d\(1, 16, 3\)"),
+        ("Conv2d(1, 16, 3", 1, 7, "is not a layer: write a call such as"),
+        ("Linear (784 -> five)", 1, 13, "is not a layer: write a call such as"),
         ("Conv2d(1, 1, 3, 3, 3, 3, 3, 3, 3, 3)", 1, 35, "Conv2d takes at most 9 arguments, got 10"),
         ("Conv2d(1, 1, 3, kernel_size=3)", 1, 17, "Conv2d got kernel_size twice"),
-        ("ReLU(inplace, inplace=True)", 1, 6, "this is no number, string or tuple"),
-        ("Conv2d(1, 1, **{})", 1, 16, r"\*\* is not read: write the arguments out"),
-        ("foo.Conv2d(1, 1, 3)", 1, 1, "a layer is a name such as Conv2d, nn.Conv2d or torch.nn.Conv2d"),
-        ("Conv2d(1, 1, 3)(x)", 1, 1, "a layer is a name such as Conv2d"),
-        ("3", 1, 1, "'3' is no layer"),
-        ("", 1, 1, "'' is no layer"),
-        ("x = 3", 1, 3, "'x = 3' is no layer"),
-        ("[Conv2d(1, 1, 3)]", 1, 1, "is no layer"),
+        ("ReLU(inplace, inplace=True)", 1, 6, "expected a number, a string or a tuple"),
+        ("Conv2d(1, 1, **{})", 1, 16, r"\*\* is not supported: write the arguments out"),
+        ("foo.Conv2d(1, 1, 3)", 1, 1, "expected the name of a layer, such as Conv2d, nn.Conv2d or torch.nn.Conv2d"),
+        ("Conv2d(1, 1, 3)(x)", 1, 1, "expected the name of a layer, such as Conv2d"),
+        ("3", 1, 1, "'3' is not a layer"),
+        ("", 1, 1, "'' is not a layer"),
+        ("x = 3", 1, 3, "'x = 3' is not a layer"),
+        ("[Conv2d(1, 1, 3)]", 1, 1, "is not a layer"),
         ("Cnov2d(1, 1, 3)", 1, 1, "unknown layer 'Cnov2d': did you mean 'Conv2d'\\?"),
         ("conv2d(1, 1, 3)", 1, 1, "unknown layer 'conv2d': did you mean 'Conv2d'\\?"),
         ("Conv4d(1, 1, 3)", 1, 1, "unknown layer 'Conv4d'"),
@@ -256,30 +256,30 @@ def test_printed_and_older_forms(text: str, expected: str) -> None:
         ("Conv2d(1, 1, 'a')", 1, 1, "kernel_size must be an integer, got 'a'"),
         ("Conv2d(1, 1, 3.0)", 1, 1, r"kernel_size must be an integer, got 3\.0"),
         ("Conv2d(1, 1, (3, 3, 3))", 1, 1, r"kernel_size has 3 values \(3, 3, 3\) but Conv2d has 2 spatial axes"),
-        ("Conv2d(3, 4, 3, groups=2)", 1, 1, "in_channels is 3, which groups=2 does not divide"),
+        ("Conv2d(3, 4, 3, groups=2)", 1, 1, "in_channels is 3, which is not divisible by groups=2"),
         ("Conv2d(1, 1, 3, padding='sme')", 1, 1, "padding 'sme' is unknown: did you mean 'same'\\?"),
         ("Conv2d(1, 1, 3, stride=2, padding='same')", 1, 1, "padding='same' needs stride 1"),
         ("Conv2d(1, 1, 3, padding_mode='mirror')", 1, 1, "padding_mode 'mirror' is unknown"),
         ("ConvTranspose2d(1, 1, 3, stride=2, output_padding=2)", 1, 1,
          r"output_padding is 2: it must be less than the stride \(2\) or the dilation \(1\), so at most 1"),
-        ("ConvTranspose2d(1, 1, 3, padding='same')", 1, 1, "takes its padding as a number, got 'same'"),
+        ("ConvTranspose2d(1, 1, 3, padding='same')", 1, 1, "the padding of a transposed convolution must be a number, got 'same'"),
         ("MaxPool2d(3, padding=2)", 1, 1, "padding is 2: it must be at most half the kernel"),
         ("MaxPool2d()", 1, 1, "MaxPool2d needs kernel_size"),
         ("Linear()", 1, 1, "Linear needs out_features"),
         ("BatchNorm2d()", 1, 1, "BatchNorm2d needs num_features"),
         ("GroupNorm(3, 4)", 1, 1, "num_channels 4 is not divisible by num_groups 3"),
-        ("Dropout(1.5)", 1, 1, r"p is 1\.5: a dropout probability lies between 0 and 1"),
-        ("Upsample()", 1, 1, "Upsample needs one of size and scale_factor"),
+        ("Dropout(1.5)", 1, 1, r"p is 1\.5: a dropout probability must be between 0 and 1"),
+        ("Upsample()", 1, 1, "Upsample needs exactly one of size and scale_factor"),
         ("Upsample(2, mode='cubic')", 1, 1, "mode 'cubic' is unknown: did you mean 'bicubic'\\?"),
         ("AdaptiveAvgPool1d(None)", 1, 1, "AdaptiveAvgPool1d needs an integer as output_size"),
         ("AvgPool1d(2, divisor_override=3)", 1, 1, "AvgPool1d has no divisor_override"),
-        ("ZeroPad2d((1, 2, 3))", 1, 1, r"ZeroPad2d takes one padding or 4, got 3: \(1, 2, 3\)"),
+        ("ZeroPad2d((1, 2, 3))", 1, 1, r"ZeroPad2d takes 1 padding value or 4, got 3: \(1, 2, 3\)"),
         ("Unflatten(1, (2, -1, -1))", 1, 1, "one of them may be -1"),
-        ("ZeroPad2d(1, value=2)", 1, 1, "ZeroPad has the value 0, got 2: write ConstantPad"),
+        ("ZeroPad2d(1, value=2)", 1, 1, "ZeroPad pads with 0, got value 2: use ConstantPad"),
         ("FractionalMaxPool2d()", 1, 1, "FractionalMaxPool2d needs kernel_size"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_told_with_its_place(text: str, line: int, column: int, message: str) -> None:
+def test_an_error_names_its_place(text: str, line: int, column: int, message: str) -> None:
     with pytest.raises(ca.ParseError, match=rf"^line {line}, column {column}: .*{message}") as caught:
         ca.parse(text)
     assert (caught.value.line, caught.value.column) == (line, column)
@@ -345,21 +345,21 @@ def parse_or_refuse(text: str) -> Layer | None:
 @example("\ufeffReLU()")
 @example("ReLU()\\")
 @example("\u2028ReLU()")
-def test_any_text_is_a_layer_or_refused(text: str) -> None:
+def test_any_text_is_a_layer_or_a_parse_error(text: str) -> None:
     layer = parse_or_refuse(text)
     assert layer is None or ca.parse(str(layer)) == layer
 
 
 @settings(max_examples=300)
 @given(damaged_text().filter(lambda text: "Hardtanh" not in text))
-def test_damaged_text_is_a_layer_or_refused(text: str) -> None:
+def test_damaged_text_is_a_layer_or_a_parse_error(text: str) -> None:
     layer = parse_or_refuse(text)
     assert layer is None or ca.parse(str(layer)) == layer
 
 
 @settings(max_examples=300)
 @given(odd_calls([name for name in all_names() if name != "Hardtanh"]))
-def test_odd_values_are_taken_or_refused(text: str) -> None:
+def test_odd_values_are_accepted_or_a_parse_error(text: str) -> None:
     layer = parse_or_refuse(text)
     assert layer is None or ca.parse(str(layer)) == layer
 
@@ -386,13 +386,13 @@ def test_odd_values_are_taken_or_refused(text: str) -> None:
     ],
     ids=lambda text: f"{text[:20]!r}... of {len(text)}",
 )
-def test_monstrous_text_is_refused(text: str) -> None:
+def test_huge_text_is_a_parse_error(text: str) -> None:
     with pytest.raises(ca.ParseError):
         ca.parse(text)
 
 
-def test_a_refusal_quotes_a_long_text_in_short() -> None:
-    with pytest.raises(ca.ParseError, match="is no layer") as caught:
+def test_an_error_shortens_a_long_text() -> None:
+    with pytest.raises(ca.ParseError, match="is not a layer") as caught:
         ca.parse("(" * 1_000_000)
     assert len(str(caught.value)) < 200
 

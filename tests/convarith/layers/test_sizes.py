@@ -1,15 +1,15 @@
-"""Sizes of one layer.
+"""Sizes of a single layer.
 
-- A window layer's output size is the number of windows that fit, counted one by one; it refuses where none fits.
-- ceil_mode adds windows until one reaches the end, and drops the last if it starts beyond the input.
-- A transposed layer's output is as long as what its taps reach, cropped by the padding, plus output_padding.
-- `unread` is the number of positions behind the last one that a window touches.
-- inputs_for(o) is the set of inputs that give o; where there are none it raises.
-- The formula with its numbers, the formula in letters and the rule in short give the size when Python evaluates them.
-- A rule of any numbers, also of those that no layer has, is what it is defined to be, forwards, backwards, in text.
+- The output size of a layer with a window is the number of windows that fit, counted one by one; zero is an error.
+- ceil_mode adds windows until one reaches the end, and drops the last one if it starts after the input.
+- The output of a transposed layer is the range its taps reach, cropped by the padding, plus output_padding.
+- `unread` is the number of positions after the last one that a window reads.
+- inputs_for(o) is the set of inputs that give o; it raises if there are none.
+- The formula with numbers, the formula with letters and the short rule all evaluate to the size in Python.
+- A rule with any numbers, even ones that no layer has, matches its definition forwards, backwards and as text.
 - Sizes of 10**18 are exact: the last window fits, and one more would not.
-- back(i) leads the output back to i, in integers and through torch's modules.
-- Asymmetric padding is F.pad followed by the convolution, value for value; 'same' is such a padding.
+- back(i) turns the output back into size i, in integers and through torch's modules.
+- Asymmetric padding is equal to F.pad followed by the convolution, value for value; 'same' is such a padding.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ pools = st.sampled_from((max_pools, avg_pools, lp_pools)).flatmap(lambda make: m
 
 
 def starts_that_fit(size: int, window: Window) -> list[int]:
-    """Where the windows start that lie wholly in the padded input, which begins at -before."""
+    """The starts of the windows that fit in the padded input, which begins at -before."""
     span = window.dilation * (window.kernel - 1) + 1
     return [
         start
@@ -63,7 +63,7 @@ def starts_that_fit(size: int, window: Window) -> list[int]:
 
 
 def starts_rounded_up(size: int, window: Window) -> list[int]:
-    """ceil_mode: windows until one reaches the end; the last is dropped if it starts behind the input."""
+    """The starts with ceil_mode: windows until one reaches the end, without the last if it starts after the input."""
     span, end = window.dilation * (window.kernel - 1) + 1, size + window.after
     starts, start = [], -window.before
     while start - window.stride + span < end:
@@ -77,7 +77,7 @@ def touched(starts: Iterable[int], window: Window) -> set[int]:
 
 
 def window_of(call: Call, axis: int) -> Window:
-    """The window of a call along one axis, from its arguments alone."""
+    """The window of a call along one axis, computed from its arguments only."""
     numbers = call.arguments
     kernel, dilation = at(numbers["kernel_size"], axis), at(numbers.get("dilation", 1), axis)
     stride = at(numbers.get("stride", kernel if "Pool" in call.name else 1), axis)
@@ -150,7 +150,7 @@ def test_a_transposed_convolution_reaches_as_far_as_its_taps(call: Call, size: i
 
 
 @given(st.one_of(convs(2), pools), st.tuples(sizes, sizes))
-def test_unread_is_what_no_window_touches_at_the_end(call: Call, size: tuple[int, int]) -> None:
+def test_unread_counts_positions_after_the_last_window(call: Call, size: tuple[int, int]) -> None:
     layer = spatial(call)
     assert isinstance(layer, WindowLayer)
     assume(output_or_none(layer, size))
@@ -176,7 +176,7 @@ def test_inputs_for_is_the_set_of_inputs_that_give_an_output(call: Call, wanted:
 
 
 @given(size_calls(1, 2, 3), sizes)
-def test_the_inputs_of_an_output_all_give_it(call: Call, size: int) -> None:
+def test_all_inputs_of_an_output_give_it(call: Call, size: int) -> None:
     layer = spatial(call)
     output = output_or_none(layer, (size,) * (layer.ndim or 1))
     assume(output is not None and all(output))
@@ -198,12 +198,12 @@ def test_the_inputs_of_an_output_all_give_it(call: Call, size: int) -> None:
         (ca.Conv(kernel_size=3), 0, r"no input gives an output of 0, as o = i - 2"),
         (ca.AdaptiveAvgPool(output_size=7), 8, r"no input gives an output of 8, as o = 7"),
         (ca.Upsample(scale_factor=2.5), 4, r"no input gives an output of 4, as o = floor\(i\*2\.5\)"),
-        (ca.PixelShuffle(upscale_factor=2), 5, r"axis 0: no input gives an output of 5, as o = 2\*i"),
+        (ca.PixelShuffle(upscale_factor=2), 5, r"H: no input gives an output of 5, as o = 2\*i"),
         (ca.Unfold(kernel_size=2), 4, "many input sizes give the same number"),
-        (ca.Fold(output_size=4, kernel_size=2), 5, "gives 4x4, whatever the input"),
+        (ca.Fold(output_size=4, kernel_size=2), 5, "always gives 4x4"),
     ],
 )
-def test_an_output_without_inputs_is_refused(layer: SpatialLayer, output: int, message: str) -> None:
+def test_an_output_without_inputs_is_an_error(layer: SpatialLayer, output: int, message: str) -> None:
     with pytest.raises(ca.ShapeError, match=message):
         layer.inputs_for(output)
 
@@ -218,7 +218,7 @@ def evaluate(formula: str, **numbers: int) -> int:
 
 
 @given(size_calls(1, 2, 3), sizes)
-def test_formulas_give_the_size(call: Call, size: int) -> None:
+def test_formulas_evaluate_to_the_size(call: Call, size: int) -> None:
     layer = spatial(call)
     output = output_or_none(layer, (size,) * (layer.ndim or 1))
     assume(output is not None)
@@ -244,7 +244,7 @@ def test_formulas_of_blocks_multiply_to_the_columns(call: Call, size: int) -> No
 
 @settings(max_examples=300)
 @given(floor_rules, st.integers(-30, 80))
-def test_a_rule_is_its_definition(rule: FloorRule, wanted: int) -> None:
+def test_a_rule_matches_its_definition(rule: FloorRule, wanted: int) -> None:
     taken = [
         i
         for i in range(80)
@@ -304,7 +304,7 @@ def sized(layer: Layer, size: tuple[int, ...]) -> tuple[int, ...]:
 
 
 @given(layers_with_a_way_back, st.lists(sizes, min_size=3, max_size=3))
-def test_back_leads_back(call: Call, lengths: list[int]) -> None:
+def test_back_restores_the_size(call: Call, lengths: list[int]) -> None:
     layer = spatial(call)
     size = tuple(lengths[: layer.ndim])
     output = output_or_none(layer, size)
@@ -318,7 +318,7 @@ def test_back_leads_back(call: Call, lengths: list[int]) -> None:
 
 
 @given(st.one_of(size_calls(1, 2, 3), upsamples()), st.integers(6, 20))
-def test_whatever_offers_a_way_back_leads_back(call: Call, length: int) -> None:
+def test_every_way_back_restores_the_size(call: Call, length: int) -> None:
     layer = spatial(call)
     size = (length,) * (layer.ndim or 1)
     output = output_or_none(layer, size)
@@ -333,7 +333,7 @@ def test_whatever_offers_a_way_back_leads_back(call: Call, length: int) -> None:
 
 @settings(max_examples=150)
 @given(st.one_of(window_calls(1, 2), st.integers(1, 2).flatmap(conv_transposes)), st.tuples(sizes, sizes))
-def test_back_leads_back_in_torch(torch: ModuleType, call: Call, lengths: tuple[int, int]) -> None:
+def test_back_restores_the_size_in_torch(torch: ModuleType, call: Call, lengths: tuple[int, int]) -> None:
     layer = spatial(call)
     channels = call.arguments.get("in_channels", 2)
     shape = (1, channels, *lengths[: layer.ndim])
@@ -361,7 +361,7 @@ def test_back_leads_back_in_torch(torch: ModuleType, call: Call, lengths: tuple[
         ("Conv1d(2, 2, 3, stride=7)", 20),
     ],
 )
-def test_ways_back_that_are_easily_wrong(torch: ModuleType, call: str, size: int) -> None:
+def test_difficult_ways_back(torch: ModuleType, call: str, size: int) -> None:
     layer = ca.parse(call)
     assert isinstance(layer, SpatialLayer)
     values = ca.pytorch.to_module(layer)(torch.ones(1, 2, size))
@@ -373,7 +373,7 @@ def test_ways_back_that_are_easily_wrong(torch: ModuleType, call: str, size: int
 
 
 @given(asymmetric_convs(1), sizes)
-def test_an_asymmetric_convolution_leads_back_in_torch(
+def test_back_of_an_asymmetric_convolution_restores_the_size_in_torch(
     torch: ModuleType, conv: tuple[dict[str, Any], Window], size: int
 ) -> None:
     layer = asymmetric(*conv)
@@ -425,7 +425,7 @@ def test_asymmetric_padding_is_pad_then_convolution(
 
 
 @given(st.integers(1, 6), st.integers(1, 3), sizes)
-def test_same_padding_is_the_asymmetric_one(torch: ModuleType, kernel: int, dilation: int, size: int) -> None:
+def test_same_padding_is_asymmetric_padding(torch: ModuleType, kernel: int, dilation: int, size: int) -> None:
     same = ca.Conv(kernel_size=kernel, dilation=dilation, padding="same", in_channels=1, out_channels=1, ndim=1)
     assert same.output_size(size) == (size,)
     module = ca.pytorch.to_module(same).double()

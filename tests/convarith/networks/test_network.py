@@ -1,12 +1,12 @@
-"""Networks keep these laws.
+"""Networks: shapes, size maps, text and errors.
 
-- Shapes of random chains equal torch's on the CPU, refusals included.
-- A size map equals the layer-by-layer sizes for every input size up to 300, refusals included, branches included.
-- Its minimum, its inverse and the sizes that come back equal what a scan finds.
-- What a layer answers is what its rules, asked one by one, answer.
-- The text of a network reads back to the same network; the three forms of text say the same.
-- What cannot be is refused with the layer, its place in the text, and the nearest input that works.
-- Ten thousand layers, and a text of megabytes, are no trouble.
+- The shapes of random chains are equal to torch's on the CPU, including errors.
+- A size map is equal to the layer-by-layer sizes for every input size up to 300, including errors and branches.
+- Its minimum, its inverse and its unchanged sizes are equal to what a scan finds.
+- The output size of a layer is what its rules give one by one.
+- The text of a network parses to an equal network, and the three forms of text are equivalent.
+- Invalid input raises an error with the layer, its place in the text and the nearest input that works.
+- Ten thousand layers, or text of several megabytes, work.
 """
 
 import random
@@ -25,7 +25,7 @@ SIZES = range(301)
 
 
 def torch_shape(torch: ModuleType, net: ca.Network, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """torch's output shape of a chain, None where torch refuses."""
+    """torch's output shape of a chain; None if torch raises an error."""
     values = torch.zeros(shape, dtype=torch.float64)
     try:
         with torch.no_grad():
@@ -83,14 +83,16 @@ def test_the_loop_over_floors_equals_the_rules() -> None:
             output = None
         if None in expected:
             assert output is None
-        elif output is not None or layer.kind != "pad":  # a reflection that leaves nothing is refused as a whole
+        elif (
+            output is not None or layer.kind != "pad"
+        ):  # a reflection with an empty output is an error of the whole layer
             assert output == tuple(expected)
             checked += 1
     assert checked > 1_000
 
 
 def size_at(net: ca.Network, axis: int, ndim: int, size: int) -> int | None:
-    """One axis followed node by node; None where a layer refuses or branches do not meet."""
+    """Follow one axis node by node; None if a layer does not accept its size or branches differ."""
     sizes: dict[str, int] = {"input": size}
     for node in net.nodes:
         given = {sizes[name] for name in node.inputs}
@@ -134,7 +136,7 @@ def test_size_maps_equal_the_sizes_layer_by_layer(branches: bool, random_network
     assert endless > random_networks // 3
 
 
-def test_a_factor_without_a_closed_form_is_looked_up() -> None:
+def test_a_factor_without_a_closed_form_is_scanned() -> None:
     net = ca.parse_network("Conv2d(1, 1, 3, stride=2); Upsample(scale_factor=1.7); PixelUnshuffle(2)")
     sizes = net.size_map(0)
     assert not sizes.exact
@@ -162,7 +164,7 @@ def test_the_cycle_repeats_and_huge_sizes_are_exact() -> None:
         assert sizes(start) == size_at(net, 0, ndim, start)
 
 
-def test_text_reads_back_to_the_same_network() -> None:
+def test_text_of_a_network_parses_to_the_network() -> None:
     rng = random.Random(4)
     for _ in range(200):
         net, _, _ = random_network(rng, branches=True)
@@ -194,13 +196,13 @@ LINES = """
 """
 
 
-def test_the_three_forms_of_text_say_the_same() -> None:
+def test_the_three_forms_of_text_are_equivalent() -> None:
     printed, code, lines = map(ca.parse_network, (PRINTED, CODE, LINES))
     assert printed == lines == code
     assert not printed.remarks
 
 
-def test_a_print_of_torch_reads_as_the_module(torch: ModuleType) -> None:
+def test_a_printed_module_parses_to_its_network(torch: ModuleType) -> None:
     nn = torch.nn
     model = nn.Sequential(
         nn.Conv2d(1, 4, 3, padding="same"), nn.BatchNorm2d(4), nn.LeakyReLU(0.2), nn.MaxPool2d(2),
@@ -216,7 +218,7 @@ def test_a_print_of_torch_reads_as_the_module(torch: ModuleType) -> None:
     ]
 
 
-def test_equal_members_are_written_out(torch: ModuleType) -> None:
+def test_repeated_members_are_expanded(torch: ModuleType) -> None:
     blocks = torch.nn.ModuleList(torch.nn.Sequential(torch.nn.Conv2d(2, 2, 3), torch.nn.ReLU()) for _ in range(4))
     assert "4 x" in repr(blocks)
     net = ca.parse_network(repr(blocks))
@@ -226,7 +228,7 @@ def test_equal_members_are_written_out(torch: ModuleType) -> None:
     assert [node.name for node in single.nodes] == ["0", "1", "2"]
 
 
-def test_unet_skips_meet_for_multiples_of_their_stride() -> None:
+def test_unet_skips_have_equal_sizes_for_multiples_of_the_stride() -> None:
     net = ca.parse_network("""
         enc1: Conv2d(1, 8, 3, padding=1)
         pool1: MaxPool2d(2)
@@ -246,7 +248,7 @@ def test_unet_skips_meet_for_multiples_of_their_stride() -> None:
     assert [node for node, _ in net.sizes.bounds[0]][-1] in ("cat1", "cat2")
     assert net.output_shape((1, 28, 36)) == (1, 28, 36)
     with pytest.raises(
-        ca.ShapeError, match=r"cat[12] \(line \d+, column 15\): .*the nearest input that works has axis 0: 28 or 32"
+        ca.ShapeError, match=r"cat[12] \(line \d+, column 15\): .*the nearest input that works has H = 28 or 32"
     ):
         net.output_shape((1, 30, 32))
 
@@ -264,32 +266,32 @@ def test_a_flatten_ties_the_axes_together() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: ReLU()(b); b: ReLU()(a)", "read each other in a circle: a -> b -> a"),
+        ("a: ReLU()(b); b: ReLU()(a)", "the layers form a cycle: a -> b -> a"),
         ("a: ReLU(); b: ReLU()(c)", r"b \(line 1, column 15\): its input 'c' is unknown"),
         ("a: ReLU(); a: ReLU()", "the name 'a' is used twice"),
         ("Conv2d(1, 8, 3)\nfoo(3)", "line 2, column 1: unknown layer 'foo'"),
         ("Conv2d(1, 8, 3)\n  Conv2d(8, 8, 3, strid=2)", "line 2, column 19: Conv2d has no parameter 'strid'"),
         ("Net(\n  (0): Conv2d(1, 8, 3)\n  (1): Conv2d(1, 8, 0)\n)", "line 3, column 8: kernel_size is 0"),
         ("Net(\n  (0): Conv2d(1, 8, 3)\n", r"'\)' is missing"),
-        ("Net(\n  (0): Conv2d(1, 8, 3)\n)\n)", "line 4, column 1: this '\\)' closes nothing"),
-        ("Net(\n  (0): Conv2d(1, 8, 3)\n)\nNet(\n)", "line 4, column 1: the model has ended"),
+        ("Net(\n  (0): Conv2d(1, 8, 3)\n)\n)", "line 4, column 1: this '\\)' has no matching"),
+        ("Net(\n  (0): Conv2d(1, 8, 3)\n)\nNet(\n)", "line 4, column 1: the model ended before this line"),
         ("", "there is no layer in this text"),
         ("# nothing\n;;\n", "there is no layer in this text"),
-        ("ReLU()(3 + 4)", "line 1, column 8: a layer reads from names"),
-        ("a:", "names no layer"),
+        ("ReLU()(3 + 4)", "line 1, column 8: expected the name of a layer or 'input'"),
+        ("a:", "does not contain a layer"),
     ],
 )
-def test_what_is_no_network_is_refused_in_one_line(text: str, message: str) -> None:
+def test_invalid_text_gives_a_one_line_error(text: str, message: str) -> None:
     with pytest.raises(ca.ConvarithError, match=message) as caught:
         ca.parse_network(text)
     assert "\n" not in str(caught.value)
 
 
-def test_the_layer_that_refuses_is_named() -> None:
+def test_an_error_names_the_layer() -> None:
     net = ca.parse_network("Conv2d(1, 8, 3, stride=2)\nMaxPool2d(2)\nConv2d(8, 8, 5)")
     message = (
-        r"2 \(line 3, column 1\): Conv2d\(8, 8, 5\) got 8x4x6: .*axis 0 of 4x6: the kernel spans 5 .*; "
-        r"the nearest input that works has axis 0: 21"
+        r"2 \(line 3, column 1\): Conv2d\(8, 8, 5\) got 8x4x6: .*H of 4x6: the kernel spans 5 .*; "
+        r"the nearest input that works has H = 21"
     )
     with pytest.raises(ca.ShapeError, match=message):
         net.output_shape((1, 18, 28))
@@ -297,10 +299,10 @@ def test_the_layer_that_refuses_is_named() -> None:
         net.output_shape((28, 28))
 
 
-def test_branches_that_cannot_meet() -> None:
+def test_branches_of_different_sizes() -> None:
     net = ca.parse_network("a: Conv2d(1, 8, 3); b: Conv2d(1, 8, 5)(input); Add()(a, b)")
     assert not net.size_map(0).domain
-    with pytest.raises(ca.ShapeError, match="cannot join 1x8x26x26 and 1x8x24x24: axis 2 has 26 against 24"):
+    with pytest.raises(ca.ShapeError, match=r"cannot join 1x8x26x26 and 1x8x24x24: dim 2 differs \(26 and 24\)"):
         net.output_shape((1, 28, 28))
 
 
@@ -311,7 +313,7 @@ def test_ten_thousand_layers() -> None:
     assert net.trace((1, 64, 64)).rows[-1].receptive_field == (10_001, 10_001)
 
 
-def test_a_text_of_megabytes() -> None:
+def test_text_of_megabytes() -> None:
     inner = "\n".join(f"  ({number}): Conv2d(8, 8, kernel_size=(3, 3), padding=(1, 1))" for number in range(40_000))
     net = ca.parse_network(f"Sequential(\n{inner}\n)")
     assert len(net.nodes) == 40_000

@@ -1,14 +1,14 @@
-"""Receptive fields against the gradients of torch.
+"""Receptive fields compared with torch's gradients.
 
 Random stacks (convolutions with dilation, asymmetric padding and rectangular kernels, pools, transposed convolutions,
-upsampling, pixel shuffles, branches that meet in Add and Concat) get weights of one and average instead of taking the
-maximum. The gradient of one output then is not zero exactly from the first to the last input that it sees.
+upsampling, pixel shuffles, branches joined by Add and Concat) get weights of one, and averages replace maxima. The
+gradient of one output is then nonzero exactly from the first to the last input that the output sees.
 
-- Every interior output sees as many inputs as its phase says; the receptive field is the most that a phase sees.
+- Every interior output sees as many inputs as its phase says; the receptive field is the maximum over the phases.
 - The field of an interior output of the first phase is centred at start + jump * output.
-- One turn of all phases further the field lies jump * (outputs of a turn) further.
-- Alignment is the middle of the first and the last centre against the middle of the input.
-- Channels last between two permutations change nothing.
+- After one cycle of all phases the field has moved by jump * (outputs per cycle).
+- Alignment is the middle between the first and the last centre minus the middle of the input.
+- Layers that run channels-last between two permutations do not change the field.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ MAKERS = (conv, conv, same_conv, pool, pool, transposed, transposed, upsample, s
 
 
 def stack(rng: random.Random) -> ca.Network:
-    """One to five layers, some of them in two branches that meet."""
+    """One to five layers, some of them in two branches that are joined."""
     nodes: list[Node] = []
     channels = rng.choice((1, 4))
     before = INPUT
@@ -113,13 +113,13 @@ def stack(rng: random.Random) -> ca.Network:
             continue
         layer, channels = rng.choice(MAKERS)(rng, channels)
         before = add(layer, before)
-        if isinstance(layer, ca.PixelUnshuffle):  # a trace does not keep channels apart, so they must mix
+        if isinstance(layer, ca.PixelUnshuffle):  # a trace does not distinguish channels, so they must mix
             before = add(ca.Conv(kernel_size=1, in_channels=4, out_channels=4, ndim=2), before)
     return ca.Network(tuple(nodes))
 
 
 def first_channels(net: ca.Network) -> int:
-    """What the first layer that fixes them takes."""
+    """The input channels of the first layer that determines them."""
     channels = 4
     for node in reversed(net.nodes):
         given = getattr(node.layer, "in_channels", None)
@@ -133,7 +133,7 @@ def first_channels(net: ca.Network) -> int:
 
 
 def run(torch: ModuleType, net: ca.Network, values: Any) -> Any:
-    """The network with weights of one, averages in place of maxima."""
+    """Run the network with weights of one and averages in place of maxima."""
     results = {INPUT: values}
     for node in net.nodes:
         given = [results[name] for name in node.inputs]
@@ -160,7 +160,7 @@ Ends = tuple[int, int] | None
 
 
 def seen(torch: ModuleType, output: Any, values: Any, axis: int, at: int) -> Ends:
-    """First and last input position along an axis that an output position depends on."""
+    """The first and last input positions along an axis that an output position depends on."""
     if not output.requires_grad:
         return None
     gradient = torch.autograd.grad(output.select(2 + axis, at).sum(), values, retain_graph=True)[0]
@@ -169,7 +169,7 @@ def seen(torch: ModuleType, output: Any, values: Any, axis: int, at: int) -> End
 
 
 def turn(net: ca.Network, axis: int) -> int:
-    """Outputs after which the phases repeat: a multiple of what the layers that go up make."""
+    """A number of outputs after which the phases repeat: the product of all upsampling factors."""
     rises = {
         "conv-transpose": lambda layer: layer.at("stride", axis),
         "zero-insert": lambda layer: layer.at("stride", axis),
@@ -180,7 +180,7 @@ def turn(net: ca.Network, axis: int) -> int:
 
 
 def interior(net: ca.Network, row: Row, axis: int, input_size: int) -> list[int]:
-    """Outputs around the middle whose fields, and all that could be cut from them, lie in the input."""
+    """Outputs around the middle whose fields, including anything that was cropped, lie inside the input."""
     cropped = sum(2 for node in net.nodes if isinstance(node.layer, ca.Pad))
     jump, size, start = row.jump[axis], row.receptive_field[axis], row.start[axis] or 0
     assert jump is not None
@@ -192,7 +192,7 @@ def interior(net: ca.Network, row: Row, axis: int, input_size: int) -> list[int]
 
 @pytest.fixture(scope="module")
 def stacks() -> list[tuple[ca.Network, int, tuple[int, ...]]]:
-    """Stacks, the axis to look at, and an input long along that axis."""
+    """Stacks, the axis to test, and an input that is long along that axis."""
     rng = random.Random(5)
     found = []
     while len(found) < STACKS:
@@ -204,18 +204,14 @@ def stacks() -> list[tuple[ca.Network, int, tuple[int, ...]]]:
         except ca.ConvarithError:
             continue
         row = net.trace(shape).rows[-1]
-        if (
-            row.receptive_field[1 - axis] == 0 or output[2 - axis] < SHORTEST
-        ):  # nothing is seen, or only from the border
+        if row.receptive_field[1 - axis] == 0 or output[2 - axis] < SHORTEST:  # nothing is seen, or only the border
             continue
         if min(output) > 0 and max(output) <= LARGEST and interior(net, row, axis, shape[1 + axis]):
             found.append((net, axis, shape))
     return found
 
 
-def test_the_gradient_reaches_what_the_trace_says(
-    torch: ModuleType, stacks: list[tuple[ca.Network, int, tuple[int, ...]]]
-) -> None:
+def test_gradients_match_the_trace(torch: ModuleType, stacks: list[tuple[ca.Network, int, tuple[int, ...]]]) -> None:
     centred = phased = 0
     for net, axis, shape in stacks:
         row = net.trace(shape).rows[-1]
@@ -243,8 +239,8 @@ def test_the_gradient_reaches_what_the_trace_says(
     assert phased > STACKS // 10
 
 
-def test_alignment_is_the_middle_of_the_centres(torch: ModuleType) -> None:
-    """A 3x3 convolution by 2 without padding on 8 positions sees 0..6: half a position before the middle."""
+def test_alignment_is_the_offset_of_the_middle(torch: ModuleType) -> None:
+    """A 3x3 convolution with stride 2 and no padding sees 0..6 of 8 positions: half a position before the middle."""
     net = ca.parse_network("Conv2d(1, 1, 3, stride=2)")
     row = net.trace((1, 8, 9)).rows[0]
     assert row.alignment == (Fraction(-1, 2), 0)
@@ -257,7 +253,7 @@ def test_alignment_is_the_middle_of_the_centres(torch: ModuleType) -> None:
         assert Fraction(sum(first) + sum(last), 4) - Fraction(size - 1, 2) == row.alignment[axis]
 
 
-def test_channels_last_change_nothing() -> None:
+def test_channels_last_layers_keep_the_field() -> None:
     plain = "Conv2d(3, 4, 4, stride=(4, 2)); Conv2d(4, 4, (7, 5), padding=(3, 2))"
     net = ca.parse_network(f"{plain}; Permute((0, 2, 3, 1)); LayerNorm(4); Linear(4, 9); Permute((0, 3, 1, 2))")
     wanted = ca.parse_network(plain).trace((3, 32, 40)).rows[-1]

@@ -139,7 +139,7 @@ def output_size(torch: ModuleType, module: Any, shape: tuple[int, ...], axis: in
 def test_a_skip_needs_its_size_back(networks: dict[str, ca.Network]) -> None:
     """Five halvings and skips: only multiples of 32 come through."""
     assert networks["noise2noise"].size_map(0).comes_back.words("H") == "H = 0 (mod 32), H >= 32"
-    with pytest.raises(ca.ShapeError, match=r"cat: .*axis 2 has 4 against 5.*nearest input that works"):
+    with pytest.raises(ca.ShapeError, match=r"cat: .*dim 2 differs \(4 and 5\).*nearest input that works"):
         networks["noise2noise"].shapes((3, 80, 64))
 
 
