@@ -178,8 +178,8 @@ def first_tests(tests: dict[str, float]) -> dict[str, float]:
     return chosen
 
 
-def job_of(project: Project, mutant: Mutant, tests: dict[str, float]) -> Job:
-    """Run tests on a changed copy."""
+def job_of(project: Project, mutant: Mutant, tests: dict[str, float], rest: dict[str, float] | None = None) -> Job:
+    """Run tests on a changed copy; the rest are those that come afterwards if it survives."""
 
     def change(copy: Path) -> None:
         _restore(copy, project)
@@ -192,7 +192,7 @@ def job_of(project: Project, mutant: Mutant, tests: dict[str, float]) -> Job:
         files = dict.fromkeys(name.partition("::")[0] for name in tests)
         return pytest_in(copy, PATHS, ["-x", *files], Chosen(tests, project.package, report))
 
-    return Job((mutant, tests), change, work, 60 + 20 * sum(tests.values()))
+    return Job((mutant, rest), change, work, 60 + 20 * sum(tests.values()))
 
 
 def _restore(copy: Path, project: Project) -> None:
@@ -254,7 +254,8 @@ def tried(
             entry = remembered[mutant.name]
             yield Outcome(mutant, entry["status"], entry["killer"])
         elif tests := known.tests_of(mutant, most):
-            waiting.append(job_of(project, mutant, first_tests(tests) or tests))
+            first = first_tests(tests) or tests
+            waiting.append(job_of(project, mutant, first, {name: tests[name] for name in tests if name not in first}))
         else:
             yield Outcome(mutant, "survived", "no test runs this line")
 
@@ -264,9 +265,8 @@ def tried(
 
     while waiting:
         for done in run_all(queue(), folders):
-            mutant, tests = done.what
+            mutant, rest = done.what
             status, killer = outcome(done)
-            rest = {name: seconds for name, seconds in known.tests_of(mutant, most).items() if name not in tests}
             if status == "survived" and rest:
                 waiting.append(job_of(project, mutant, rest))
                 continue

@@ -3,6 +3,7 @@
 - A change that a test notices is killed, one that no test notices survives and is shown with file, line and diff.
 - A line that no test runs survives; strings, annotations, messages and imports for types are never changed.
 - A survivor that is judged equivalent does not count; a judgement of a change that is gone is reported.
+- What survives the first tests meets the others once.
 - A test that fails without any change ends the run: what it killed proves nothing.
 - A second run tries nothing again; a new test is tried on what had survived.
 """
@@ -136,6 +137,19 @@ def test_a_test_that_always_fails_is_named(project: Path) -> None:
     (project / "tests" / "test_sizes.py").write_text(TESTS + unsteady, encoding="utf-8")
     _, error = run(project, exit_code=1)
     assert "Error: tests/test_sizes.py::test_unsteady fails without any change" in error
+
+
+def test_survivors_meet_the_tests_of_all_files(project: Path) -> None:
+    (project / "tests" / "test_sizes.py").unlink()
+    beginning = "import time\nfrom tiny.sizes import row, unread\n\ndef test_all():\n    assert row(4) > 1\n"
+    for number in range(7):
+        fast = f"{beginning}    assert unread() > 6\n"
+        (project / "tests" / f"test_fast_{number}.py").write_text(fast, encoding="utf-8")
+    slow = f"{beginning}    time.sleep(0.3)\n    assert unread() == 7\n"
+    (project / "tests" / "test_slow.py").write_text(slow, encoding="utf-8")
+    found, _ = run(project)
+    assert "return 7" not in found  # killed by the last file alone
+    assert "tiny/sizes.py:21  < -> <=\n" in found  # survives all of them
 
 
 def test_every_mutant_is_python(monkeypatch: pytest.MonkeyPatch) -> None:
