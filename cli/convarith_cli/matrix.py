@@ -28,12 +28,11 @@ from convarith.matrices.matrix import (
 from convarith.matrices.operators import adjoint
 from convarith.matrices.spectrum import LARGEST, Stability, stability
 from convarith.networks.network import Network
-from convarith.sizes.normalise import times
+from convarith.sizes.normalise import counted, times
 from convarith_cli.answer import Answer, Block, Facts, Grid
 from convarith_cli.named import names_network, read_input, read_subject
 from convarith_cli.number_lists import read_rows, shortened
 from convarith_cli.options import Json, LayerArgument, Markdown, command_app, layer_options
-from convarith_cli.words import counted
 
 app = command_app()
 

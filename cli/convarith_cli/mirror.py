@@ -10,13 +10,12 @@ from convarith.decoders.plan import Report, Step
 from convarith.decoders.trial_run import Trial
 from convarith.errors import ParameterError
 from convarith.networks.network import Node
-from convarith.sizes.normalise import times
+from convarith.sizes.normalise import counted, times
 from convarith_cli.answer import Answer, Block, Code, Facts, Table
 from convarith_cli.conditions import condition
 from convarith_cli.exit_codes import ExitCode
 from convarith_cli.named import NetworkArgument, read_input, read_network
 from convarith_cli.options import Json, Markdown, command_app
-from convarith_cli.words import counted
 
 app = command_app()
 

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from convarith.errors import ConvarithError, ParameterError, ShapeError
-from convarith.layers.base import Layer, SpatialLayer
-from convarith.sizes.normalise import nearest, times
+from convarith.layers.base import Layer, SpatialLayer, axis_names
+from convarith.sizes.normalise import counted, nearest, times
 from convarith.sizes.normalise import read_sizes as read_integers
 from convarith.subject import is_network_text
 from convarith_cli.options import LAYER_HELP, complete_kind, flag_of, kind_of, read_layer
-from convarith_cli.words import axis_names, counted
 
 if TYPE_CHECKING:
     from convarith_gallery.scenes import Scene

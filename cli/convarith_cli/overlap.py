@@ -12,13 +12,12 @@ import typer
 from convarith.checkerboards.overlap import Overlap
 from convarith.checkerboards.overlap import overlap as overlap_of
 from convarith.errors import ConvarithError, ParameterError
-from convarith.layers.base import Layer
+from convarith.layers.base import Layer, axis_names
 from convarith.networks.network import Network, Node
-from convarith.sizes.normalise import times
+from convarith.sizes.normalise import counted, times
 from convarith_cli.answer import Answer, Block, Facts, Grid, Table
 from convarith_cli.named import Input, SubjectArgument, read_input, read_subject
 from convarith_cli.options import Json, Markdown, command_app, layer_options
-from convarith_cli.words import axis_names, counted
 
 if TYPE_CHECKING:
     from torch import nn

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from convarith.errors import ConvarithError, ParameterError, ShapeError
-from convarith.layers.base import Layer, SpatialLayer
+from convarith.layers.base import Layer, SpatialLayer, axis_names
 from convarith.layers.window import WindowLayer
-from convarith.sizes.normalise import times
+from convarith.sizes.normalise import counted, times
 from convarith.sizes.rules import AxisRule
 from convarith_cli.answer import Answer, Block, Facts, Table
 from convarith_cli.conditions import run_data
 from convarith_cli.named import Input, SubjectArgument, read_input, read_subject
 from convarith_cli.options import Json, command_app, layer_options
-from convarith_cli.words import axis_names, counted
 
 if TYPE_CHECKING:
     from convarith.networks.network import Network

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from convarith.layers.base import SpatialLayer
+from convarith.layers.base import SpatialLayer, axis_names
 from convarith.networks.network import Network
 from convarith.sizes.size_map import SEARCH_LIMIT, SizeMap
 from convarith_cli.answer import Block, Facts
 from convarith_cli.conditions import condition
-from convarith_cli.words import axis_names
 
 
 def size_maps(network: Network, shape: tuple[int, ...] | None) -> list[tuple[str, SizeMap]]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from convarith.errors import ParameterError, ShapeError
-from convarith.layers.base import Layer, SpatialLayer
+from convarith.layers.base import Layer, SpatialLayer, axis_names
 from convarith.layers.registry import class_of_kind
-from convarith.sizes.normalise import times
+from convarith.sizes.normalise import counted, times
 from convarith.solving import find, searched_values
 from convarith_cli.answer import Answer, Block, Facts, Table
 from convarith_cli.conditions import run_data
@@ -23,7 +23,6 @@ from convarith_cli.named import (
     read_subject,
 )
 from convarith_cli.options import Json, command_app, flag_of, kind_of, layer_options, read_value
-from convarith_cli.words import axis_names, counted
 
 if TYPE_CHECKING:
     from convarith.networks.network import Network

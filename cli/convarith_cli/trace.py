@@ -9,12 +9,11 @@ import typer
 from convarith.errors import ConvarithError
 from convarith.networks.network import Network
 from convarith.networks.trace import Row, Trace
-from convarith.sizes.normalise import times
+from convarith.sizes.normalise import counted, times
 from convarith_cli.answer import Answer, Block, Table
 from convarith_cli.named import NetworkArgument, read_input, read_network
 from convarith_cli.options import Json, Markdown, command_app
 from convarith_cli.size_maps import data_of, describe, size_maps
-from convarith_cli.words import counted
 
 app = command_app()
 

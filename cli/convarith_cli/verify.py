@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from convarith.dependencies import require_torch
+from convarith.sizes.normalise import counted
 from convarith_cli.answer import Answer, Block, Table
 from convarith_cli.exit_codes import ExitCode
 from convarith_cli.options import Json, command_app
-from convarith_cli.words import counted
 
 app = command_app()
 

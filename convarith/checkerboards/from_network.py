@@ -14,7 +14,7 @@ from convarith.checkerboards.stack import Move, Stack, Step
 from convarith.errors import ConvarithError, ParameterError, ShapeError
 from convarith.layers.base import Layer, SpatialLayer
 from convarith.networks.network import INPUT, Network, Node
-from convarith.sizes.normalise import shape_of, times
+from convarith.sizes.normalise import counted, shape_of, times
 
 Entering = Callable[[int | Sequence[int]], list[tuple[int, ...]]]
 """A function from an input size to the sizes that enter a stack at each of its sources."""
@@ -337,6 +337,5 @@ def _ndim(nodes: Sequence[Node], input_size: int | Sequence[int] | None) -> int:
 def _spread(input_size: int | Sequence[int], ndim: int) -> tuple[int, ...]:
     sizes = shape_of((input_size,) * ndim if isinstance(input_size, int) else input_size, "input size")
     if len(sizes) != ndim:
-        plural = "s" if len(sizes) != 1 else ""
-        raise ShapeError(f"input size {times(sizes)} has {len(sizes)} number{plural}: give {ndim}, one per axis")
+        raise ShapeError(f"input size {times(sizes)} has {counted(len(sizes), 'number')}: give {ndim}, one per axis")
     return sizes

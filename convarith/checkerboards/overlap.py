@@ -24,7 +24,7 @@ from convarith.dependencies import require_numpy
 from convarith.errors import ParameterError, ShapeError
 from convarith.layers.base import AXIS_NAMES, Layer, SpatialLayer
 from convarith.networks.network import Network
-from convarith.sizes.normalise import shape_of, times
+from convarith.sizes.normalise import counted, shape_of, times
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -163,8 +163,9 @@ class Overlap:
         """
         place = shape_of((position,) if isinstance(position, int) else position, "position")
         if len(place) != len(self.axes):
-            plural = "s" if len(place) != 1 else ""
-            raise ShapeError(f"position {place} has {len(place)} number{plural}: give {len(self.axes)}, one per axis")
+            raise ShapeError(
+                f"position {place} has {counted(len(place), 'number')}: give {len(self.axes)}, one per axis"
+            )
         if self.counts is None and not self.separable:
             return self._grid().at(place)
         if self.counts is None:

@@ -10,6 +10,7 @@ from convarith.checkerboards.axis import OneLayer
 from convarith.errors import ParameterError
 from convarith.layers.base import Layer, SpatialLayer
 from convarith.layers.reads import Bins, Reads
+from convarith.sizes.normalise import counted
 
 
 class _Sizes(NamedTuple):
@@ -72,7 +73,7 @@ class Adaptive(_Sizes, OneLayer):
         if not self.outputs:
             return f"no window reads the {noun}s"
         if self.even:
-            return f"every {noun} lies in {self.interior[0]} of {self.outputs} window{'s' if self.outputs != 1 else ''}"
+            return f"every {noun} lies in {self.interior[0]} of {counted(self.outputs, 'window')}"
         return (
             f"{self.inputs} {noun}s cannot be divided evenly among {self.outputs} windows: some lie in more than others"
         )

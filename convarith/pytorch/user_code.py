@@ -73,7 +73,7 @@ def read_module(text: str) -> nn.Module:
         if not isinstance(found, nn.Module):
             found = _run(found, text)
     if not isinstance(found, nn.Module):
-        raise ParameterError(f"{text} returns a {type(found).__name__}, not a torch.nn.Module")
+        raise ParameterError(f"{text} returns {type(found).__name__}, not a torch.nn.Module")
     return found
 
 

@@ -94,10 +94,10 @@ def times(sizes: Iterable[int]) -> str:
 def counted(count: int, noun: str, plural: str = "") -> str:
     """Write a count with its noun in the singular or the plural.
 
-    >>> counted(1, "channel"), counted(3, "channel"), counted(2, "spatial axis", "spatial axes")
-    ('1 channel', '3 channels', '2 spatial axes')
+    >>> counted(1, "channel"), counted(1200, "channel"), counted(2, "spatial axis", "spatial axes")
+    ('1 channel', '1,200 channels', '2 spatial axes')
     """
-    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def read_sizes(text: str, name: str = "size") -> tuple[int, ...]:

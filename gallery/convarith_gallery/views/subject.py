@@ -13,7 +13,7 @@ from convarith.errors import ParameterError, ShapeError
 from convarith.layers.base import Layer, SpatialLayer
 from convarith.layers.convolution import ConvolutionLayer
 from convarith.layers.unpooling import MaxUnpool
-from convarith.sizes.normalise import times
+from convarith.sizes.normalise import counted, times
 from convarith_gallery.views.reads import Index, Number, Values, output_shape
 from convarith_gallery.views.story import Cell, Panel, Place
 
@@ -136,8 +136,7 @@ def _settled(layer: Layer, size: tuple[int, ...]) -> tuple[Layer, tuple[int, ...
         return layer, size if given is not None else (least, *size)
     channels = layer.in_channels if layer.in_channels is not None else given or layer.groups
     if given not in (None, channels):
-        plural = "s" if channels != 1 else ""
-        raise ShapeError(f"{layer} takes {channels} channel{plural}, got {times(size)}")
+        raise ShapeError(f"{layer} takes {counted(channels, 'channel')}, got {times(size)}")
     out = layer.out_channels if layer.out_channels is not None else layer.groups
     return layer.changed(in_channels=channels, out_channels=out), (channels, *size[-ndim:])
 
@@ -153,9 +152,8 @@ def _numbered(
     if given is None:
         return {place: small[number % len(small)] for number, place in enumerate(places)}
     if len(given) != len(places):
-        plural = "s" if len(given) != 1 else ""
         raise ParameterError(
-            f"{flag} has {len(given)} number{plural}, but {what} takes {len(places)}: give {len(places)}"
+            f"{flag} has {counted(len(given), 'number')}, but {what} takes {len(places)}: give {len(places)}"
         )
     return dict(zip(places, given, strict=True))
 

@@ -142,9 +142,9 @@ def test_a_users_module_is_the_encoder(own: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("number", "gives int, not a torch.nn.Module"),
+        ("number", "returns int, not a torch.nn.Module"),
         ("broken", "raised RuntimeError: no"),
-        ("missing", "has no .missing.: it has"),
+        ("missing", "has no .missing.: choose from"),
     ],
 )
 def test_code_that_gives_no_module_is_refused(own: str, name: str, message: str) -> None:
