@@ -15,10 +15,10 @@ from convarith.sizes.rules import AxisRule, FloorRule
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Crop(SpatialLayer):
-    """Cut positions off both ends of each axis: the x[..., a:-b, c:-d] of a U-Net without padding.
+    """Removes positions at both ends of each axis, as x[..., a:-b, c:-d] does in a U-Net without padding.
 
     `crop` is one number for every end, or one entry per axis: a number for both ends or a pair (before, after). At
-    least one position must be left. torch has no such module; generated code brings a small one.
+    least one position must be left. torch has no such module, so generated code defines one.
 
     Raises ParameterError for negative numbers: a Pad adds positions.
 
@@ -43,7 +43,7 @@ class Crop(SpatialLayer):
     has_matrix: ClassVar[bool] = True
     torch_module: ClassVar[str] = '''
 class Crop(nn.Module):
-    """Positions cut off: before and after each axis in turn."""
+    """Removes positions: the arguments are before and after, for each axis in turn."""
 
     def __init__(self, *crop: int) -> None:
         super().__init__()
