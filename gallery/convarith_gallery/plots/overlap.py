@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NUMBERED = 20
 """The largest number of rows and columns for which each count is written in its cell."""
 LARGEST = 1024
-"""The largest number of positions along one side of the map. Of a larger output, only the first ones are shown."""
+"""The largest number of positions along one side of the map. If the output is larger, only the first ones are shown."""
 INSIDE = 8
 """The smallest number of positions along one side if no input size is given. The map then shows whole periods."""
 LEVELS = 12
