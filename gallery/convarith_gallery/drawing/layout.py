@@ -174,7 +174,7 @@ def _text_width(text: str, size: float) -> int:
 
 
 def _slanted(story: Story) -> _Layout:
-    """The last group above the first, as planes. If a kernel lies between them, only the window on the input is drawn."""
+    """The last group above the first, as planes. A kernel between them is only drawn as its window on the input."""
     if story.breaks or "matrix" in story.groups:
         raise ParameterError("a matrix cannot be drawn in the slanted style: use --style flat")
     names = list(story.groups)
