@@ -95,12 +95,12 @@ class Limits:
 
     def equal(self, one: Dim, other: Dim, spreads: bool) -> Dim:
         """Require two sizes to be equal and return the common size. With `spreads`, 1 is broadcast, as in Add."""
+        if spreads and 1 in (_constant(one), _constant(other)):
+            return other if _constant(one) == 1 else one
         if isinstance(one, int) and isinstance(other, int):
-            if one == other or (spreads and 1 in (one, other)):
-                return max(one, other)
+            if one == other:
+                return one
             raise ShapeError(f"the sizes {one} and {other} are never equal")
-        if spreads and 1 in (one, other):
-            return other if one == 1 else one
         if isinstance(one, AxisSize) and isinstance(other, AxisSize) and one.axis == other.axis:
             self._narrow(one.axis, meeting(one.rules, other.rules))
             return min(one, other, key=lambda each: len(each.rules))
@@ -159,6 +159,13 @@ def product(factors: Sequence[Dim]) -> Dim:
     number = prod(each for each in flat if isinstance(each, int))
     open_sizes = [each for each in flat if not isinstance(each, int)]
     return Product((number, *open_sizes)) if open_sizes else number
+
+
+def _constant(size: Dim) -> int | None:
+    """The size, if it is the same for every input, as after an adaptive pool."""
+    if isinstance(size, AxisSize) and size.rules and isinstance(last := size.rules[-1], FloorRule) and last.rise == 0:
+        return last.offset
+    return size if isinstance(size, int) else None
 
 
 def _value(size: Dim, axis: int, value: int, fixed: tuple[int, ...] | None) -> int:

@@ -64,9 +64,9 @@ class FloorRule(NamedTuple):
         if part:
             inner, constant = f"floor(({with_constant(variable, self.shift)})/{self.step})", self.offset
         else:
-            inner = variable if self.step == 1 else f"floor({variable}/{self.step})"
+            inner = variable if self.step == 1 else f"floor({bracketed(variable)}/{self.step})"
             constant = self.rise * whole + self.offset
-        return with_constant(inner if self.rise == 1 else f"{self.rise}*{inner}", constant)
+        return with_constant(inner if self.rise == 1 else f"{self.rise}*{bracketed(inner)}", constant)
 
 
 MOST_DENOMINATOR = 2**16
@@ -123,7 +123,7 @@ class ScaleRule(NamedTuple):
 
     def formula(self, variable: str = "i") -> str:
         """The rule as a formula of the input size."""
-        return f"floor({variable}*{self.factor!r})"
+        return f"floor({bracketed(variable)}*{self.factor!r})"
 
 
 AxisRule = FloorRule | ScaleRule
@@ -173,6 +173,20 @@ def _as_float(size: int) -> float:
         return float(size)
     except OverflowError:
         return inf
+
+
+def bracketed(text: str) -> str:
+    """Put a formula in brackets if it is a sum, so that it can be a factor.
+
+    >>> bracketed("i"), bracketed("floor((i - 3)/2)"), bracketed("floor((i - 3)/2) + 1")
+    ('i', 'floor((i - 3)/2)', '(floor((i - 3)/2) + 1)')
+    """
+    depth = 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == " " and depth == 0:
+            return f"({text})"
+    return text
 
 
 def with_constant(text: str, constant: int) -> str:

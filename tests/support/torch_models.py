@@ -440,6 +440,25 @@ class SqueezeExcitation(nn.Module):
         return x * y.expand_as(x)
 
 
+class ChannelGates(nn.Module):
+    """Squeeze-and-excitation with 1x1 convolutions on a map of size 1, pooled or averaged; both are broadcast."""
+
+    def __init__(self, width: int = 8) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3, 2, 1)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.gates = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(width, 2, 1), nn.SiLU(), nn.Conv2d(2, width, 1), nn.Sigmoid()) for _ in range(2)
+        )
+        self.down = nn.Conv2d(width, width, 3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = x * self.gates[0](self.pool(x))
+        x = self.down(x)
+        return self.gates[1](x.mean((2, 3), keepdim=True)) * x
+
+
 class Vae(nn.Module):
     """Kingma and Welling 2013: half of the encoder's channels are means, the other half log-variances."""
 
@@ -509,5 +528,6 @@ MODELS = (
     Model("convnext", convnext, squares(3, 32, (64, 40), 31)),
     Model("vae", Vae, squares(3, 32, (28, 13), 9)),
     Model("squeeze-excitation", SqueezeExcitation, squares(3, 14, (7, 9), 8)),
+    Model("channel-gates", ChannelGates, squares(3, 14, (7, 9), 8)),
 )
 """All models, each with three input shapes that it accepts."""

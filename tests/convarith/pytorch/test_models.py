@@ -108,6 +108,8 @@ SCANNED = {
     "deeplab": (0, 24),
     "convnext": (0, 20),
     "vae": (0, 24),
+    "squeeze-excitation": (0, 24),
+    "channel-gates": (0, 24),
 }
 """Input sizes at which torch is asked; the other axis stays as in the model's first shape.
 
