@@ -99,8 +99,10 @@ class Limits:
             if one == other or (spreads and 1 in (one, other)):
                 return max(one, other)
             raise ShapeError(f"the sizes {one} and {other} are never equal")
-        if spreads and 1 in (one, other):
-            return other if one == 1 else one
+        if spreads and _always_one(one):
+            return other
+        if spreads and _always_one(other):
+            return one
         if isinstance(one, AxisSize) and isinstance(other, AxisSize) and one.axis == other.axis:
             self._narrow(one.axis, meeting(one.rules, other.rules))
             return min(one, other, key=lambda each: len(each.rules))
@@ -159,6 +161,14 @@ def product(factors: Sequence[Dim]) -> Dim:
     number = prod(each for each in flat if isinstance(each, int))
     open_sizes = [each for each in flat if not isinstance(each, int)]
     return Product((number, *open_sizes)) if open_sizes else number
+
+
+def _always_one(size: Dim) -> bool:
+    """Is the size 1 for every input, as after a global pool?"""
+    if isinstance(size, AxisSize) and size.rules:
+        last = size.rules[-1]
+        return isinstance(last, FloorRule) and (last.rise, last.offset) == (0, 1)
+    return size == 1
 
 
 def _value(size: Dim, axis: int, value: int, fixed: tuple[int, ...] | None) -> int:

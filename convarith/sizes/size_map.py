@@ -200,7 +200,7 @@ class SizeMap:
         """
         text = variable
         for piece in self.pieces:
-            summed = isinstance(piece, ScaleRule) and " " in text and not text.startswith("floor")
+            summed = isinstance(piece, ScaleRule) and " " in text.rpartition(")")[2]
             text = piece.formula(f"({text})" if summed else text)
         return text
 

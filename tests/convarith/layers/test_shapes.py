@@ -135,7 +135,7 @@ def test_counts_of_channels_are_at_least_one(name: str) -> None:
 
 
 def test_parameters_are_counted_as_in_torch(torch: ModuleType) -> None:
-    calls = [
+    calls: list[tuple[str, dict[str, Any]]] = [
         ("PReLU", {"num_parameters": 5}), ("PReLU", {}), ("ReLU", {}), ("LayerNorm", {"normalized_shape": (3, 4)}),
         ("LayerNorm", {"normalized_shape": 3, "bias": False}), ("RMSNorm", {"normalized_shape": (3, 4)}),
         ("LayerNorm", {"normalized_shape": 3, "elementwise_affine": False}),
