@@ -95,8 +95,10 @@ class Limits:
 
     def equal(self, one: Dim, other: Dim, spreads: bool) -> Dim:
         """Require two sizes to be equal and return the common size. With `spreads`, 1 is broadcast, as in Add."""
-        if spreads and 1 in (_constant(one), _constant(other)):
-            return other if _constant(one) == 1 else one
+        if spreads and _always_one(one):
+            return other
+        if spreads and _always_one(other):
+            return one
         if isinstance(one, int) and isinstance(other, int):
             if one == other:
                 return one
@@ -161,11 +163,12 @@ def product(factors: Sequence[Dim]) -> Dim:
     return Product((number, *open_sizes)) if open_sizes else number
 
 
-def _constant(size: Dim) -> int | None:
-    """The size, if it is the same for every input, as after an adaptive pool."""
-    if isinstance(size, AxisSize) and size.rules and isinstance(last := size.rules[-1], FloorRule) and last.rise == 0:
-        return last.offset
-    return size if isinstance(size, int) else None
+def _always_one(size: Dim) -> bool:
+    """Is the size 1 for every input, as after a global pool?"""
+    if isinstance(size, AxisSize) and size.rules:
+        last = size.rules[-1]
+        return isinstance(last, FloorRule) and (last.rise, last.offset) == (0, 1)
+    return size == 1
 
 
 def _value(size: Dim, axis: int, value: int, fixed: tuple[int, ...] | None) -> int:

@@ -213,7 +213,8 @@ class SizeSet:
                 parts.append(f"every {variable} >= {bound}")
             else:
                 first = next(size for size in range(bound, bound + period) if size % period in residues)
-                since = f", {variable} >= {first}" if first >= period else ""
+                missing = any(size < first and size not in listed for size in residues)
+                since = f", {variable} >= {first}" if missing or first >= period else ""
                 parts.append(_residue_classes(residues, period, variable) + since)
         if listed:
             parts.append(f"{variable} = {_listing([str(size) for size in listed], ', ', 12)}")

@@ -200,8 +200,7 @@ class SizeMap:
         """
         text = variable
         for piece in self.pieces:
-            summed = isinstance(piece, ScaleRule) and " " in text and not text.startswith("floor")
-            text = piece.formula(f"({text})" if summed else text)
+            text = piece.formula(text)
         return text
 
     def inputs_for(self, size: int) -> SizeSet:
