@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -37,8 +38,8 @@ def same(call: Call) -> Value:
 
 
 def constant(call: Call) -> Value:
-    """A tensor of the shape of the first argument, but with numbers of its own."""
-    return Constant(call.shape())
+    """A tensor with numbers of its own. Its shape is not noted, because it varies with the input's."""
+    return Constant()
 
 
 def _elementwise(word: str) -> Callable[[Call], Value]:
@@ -282,14 +283,14 @@ def _size(call: Call) -> Value:
 
 
 def _rank_of(call: Call) -> Value:
-    return sized(len, (_size(Call(call.name, "size", (call.x,), {}, call.builder, None)),))
+    return sized(len, (_size(replace(call, arguments=(call.x,), named={})),))
 
 
 def _attribute(call: Call) -> Value:
     """x.shape, x.ndim and x.data; all other attributes (dtype, device) do not concern sizes."""
     word = call.arguments[1]
-    plain = Call(call.name, word, (call.x,), {}, call.builder, call.output)
     if word in ("shape", "ndim"):
+        plain = replace(call, arguments=(call.x,))
         return _size(plain) if word == "shape" else _rank_of(plain)
     if word == "data":
         return call.x

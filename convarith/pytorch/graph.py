@@ -110,9 +110,10 @@ def _undisturbed(module: nn.Module) -> Iterator[nn.Module]:
             warnings.simplefilter("ignore")
             module.eval()
             yield module
+    finally:
+        with torch.no_grad():
             for buffer, before in buffers:
                 buffer.copy_(before)
-    finally:
         for each, training in modes.items():
             each.training = training
 
@@ -343,8 +344,8 @@ class _Conversion:
     remarks: list[str]
     builder: Builder = field(default_factory=Builder)
     values: dict[Any, Value] = field(default_factory=dict)
-    owners: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """For every opaque node, the call that it comes from and the number of parameters of its module."""
+    owners: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """For every opaque node, where the nodes of its call start and the number of parameters of its module."""
 
     def network(self) -> Network:
         """The network of the nodes that the output depends on, in order."""
@@ -372,10 +373,11 @@ class _Conversion:
         """Count the parameters of an opaque module once, at the first of its tensors."""
         counted = set()
         for node in nodes:
-            call, count = self.owners.get(node.name, ("", 0))
-            if count and call not in counted and isinstance(node.layer, Recorded):
+            if isinstance(node.layer, Recorded):
+                call, count = self.owners[node.name]
+                if call not in counted:
+                    node = replace(node, layer=replace(node.layer, parameters=count))
                 counted.add(call)
-                node = replace(node, layer=replace(node.layer, parameters=count))
             yield node
 
     def _value(self, argument: Any) -> Value:
@@ -473,7 +475,7 @@ class _Conversion:
                 recorded_output=seen.shape,
             )
             stream = self.builder.emit(call.name, layer, inputs, seen.shape)
-            self.owners[stream.name] = (call.name, parameters)
+            self.owners[stream.name] = (call.start, parameters)
             return stream
         if isinstance(seen, dict):
             return {word: self._opaque(call, each, parameters) for word, each in seen.items()}
@@ -506,8 +508,10 @@ def _makes_tensors(target: Any) -> bool:
 
 def _size_function(target: Any) -> Callable[..., Any]:
     """The function that a call applies to sizes; a method is given by its name."""
+    import torch
+
     if isinstance(target, str):
-        return lambda value, *rest: getattr(value, target)(*rest)
+        return lambda value, *rest: getattr(torch.Size(value) if isinstance(value, tuple) else value, target)(*rest)
     function: Callable[..., Any] = target
     return function
 

@@ -150,7 +150,7 @@ def verify(
     grids = list(grid_cases())
     room = max(0, cases - len(grids))
     if not room:
-        grids = random.Random(seed).sample(grids, min(cases // 2, len(grids)))
+        grids = random.Random(seed).sample(grids, cases // 2)
         room = cases - len(grids)
     report = Report()
     with warnings.catch_warnings(), torch.no_grad():
@@ -237,9 +237,13 @@ class _Draw:
     def one(self, low: int, high: int) -> int:
         return self.rng.randint(low, high)
 
+    def chance(self, share: float) -> bool:
+        """True in this share of the calls."""
+        return self.rng.random() < share
+
     def likely(self, low: int, high: int, otherwise: int) -> int:
         """Mostly a number from the range, sometimes `otherwise`, which torch refuses or which is rare."""
-        return self.one(low, high) if self.rng.random() > 0.04 else otherwise
+        return otherwise if self.chance(0.04) else self.one(low, high)
 
     def axes(self, ndim: int, low: int, high: int, otherwise: int = 0) -> Any:
         """One number for all axes or one per axis; rarely a tuple of one or with one number too many."""
@@ -258,34 +262,34 @@ class _Draw:
         channels = self.one(1, 3) if channels is None else channels
         most = {1: 14, 2: 10, 3: 7}[ndim]
         spatial = tuple(self.likely(least, most, 0) for _ in range(ndim))
-        chance = self.rng.random()
-        if chance < 0.02:
+        rare = self.rng.random()
+        if rare < 0.02:
             channels = 0
         if channels == 0:  # with a second empty axis torch skips its checks, so that there is nothing to compare
             spatial = tuple(size or 1 for size in spatial)
-        if chance > 0.98:
-            spatial = spatial[1:] if chance > 0.99 else (*spatial, 2)
-        if self.rng.random() < 0.3:
+        if rare > 0.98:
+            spatial = spatial[1:] if rare > 0.99 else (*spatial, 2)
+        if self.chance(0.3):
             return (channels, *spatial)
-        batch = 0 if 0 not in spatial and self.rng.random() < 0.03 else self.one(1, 2)
+        batch = 0 if 0 not in spatial and self.chance(0.03) else self.one(1, 2)
         return (batch, channels, *spatial)
 
     def some(self, **choices: Any) -> dict[str, Any]:
         """A random choice of the parameters; the others keep torch's defaults."""
-        return {name: value for name, value in choices.items() if self.rng.random() < 0.6}
+        return {name: value for name, value in choices.items() if self.chance(0.6)}
 
     def conv(self, ndim: int) -> Case:
         groups = self.rng.choice((1, 1, 1, 2, 3))
-        channels = groups * self.one(1, 2) if self.rng.random() < 0.95 else self.one(0, 3)
-        out = groups * self.one(1, 2) if self.rng.random() < 0.95 else self.one(0, 3)
-        shape = self.shape(ndim, channels if self.rng.random() < 0.97 else channels + 1)
+        channels = groups * self.one(1, 2) if self.chance(0.95) else self.one(0, 3)
+        out = groups * self.one(1, 2) if self.chance(0.95) else self.one(0, 3)
+        shape = self.shape(ndim, channels if self.chance(0.97) else channels + 1)
         # If there is nothing to compute, torch does not check the parameters, so that they have to be valid.
         odd = 0 if prod(shape) else 1
         padding: Any = self.axes(ndim, 0, 3, odd - 1)
         stride: Any = self.axes(ndim, 1, 4, odd)
-        if self.rng.random() < 0.15:
+        if self.chance(0.15):
             padding = self.rng.choice(("same", "valid", "same", "full"))
-            stride = stride if self.rng.random() < 0.3 else 1
+            stride = stride if self.chance(0.3) else 1
         dilation: Any = self.axes(ndim, 1, 3, odd)
         mode = self.rng.choice(("zeros", "zeros", "reflect", "replicate", "circular", "mirror"))
         if mode != "zeros":  # in the other modes torch does not refuse tuples of a wrong length but miscalculates
@@ -293,26 +297,26 @@ class _Draw:
         arguments = {"in_channels": channels, "out_channels": out, "kernel_size": self.axes(ndim, 1, 4, odd)}
         arguments |= self.some(
             stride=stride, padding=padding, dilation=dilation, groups=groups,
-            bias=self.rng.random() < 0.5,
+            bias=self.chance(0.5),
         )  # fmt: skip
-        if self.rng.random() < 0.4:
+        if self.chance(0.4):
             arguments["padding_mode"] = mode
         return Case(f"Conv{ndim}d", arguments, shape)
 
     def conv_transpose(self, ndim: int) -> Case:
         groups = self.rng.choice((1, 1, 2))
-        channels = groups * self.one(1, 2) if self.rng.random() < 0.95 else self.one(0, 3)
-        out = groups * self.one(1, 2) if self.rng.random() < 0.95 else self.one(0, 3)
+        channels = groups * self.one(1, 2) if self.chance(0.95) else self.one(0, 3)
+        out = groups * self.one(1, 2) if self.chance(0.95) else self.one(0, 3)
         arguments = {"in_channels": channels, "out_channels": out, "kernel_size": self.axes(ndim, 1, 4)}
         arguments |= self.some(
             stride=self.axes(ndim, 1, 4), padding=self.axes(ndim, 0, 3, -1), dilation=self.axes(ndim, 1, 3),
-            output_padding=self.axes(ndim, 0, 2, -1), groups=groups, bias=self.rng.random() < 0.5,
+            output_padding=self.axes(ndim, 0, 2, -1), groups=groups, bias=self.chance(0.5),
         )  # fmt: skip
         most = {1: 9, 2: 6, 3: 4}[ndim]
         shape = (self.one(1, 2), channels, *(self.likely(1, most, 0) for _ in range(ndim)))
-        case = Case(f"ConvTranspose{ndim}d", arguments, shape[1:] if self.rng.random() < 0.3 else shape)
+        case = Case(f"ConvTranspose{ndim}d", arguments, shape[1:] if self.chance(0.3) else shape)
         sizes = ours(case)
-        if isinstance(sizes, tuple) and self.rng.random() < 0.2:
+        if isinstance(sizes, tuple) and self.chance(0.2):
             wanted = tuple(max(0, size + self.one(-2, 3)) for size in sizes[-ndim:])
             # If an output size is given, torch reads the other parameters axis by axis.
             arguments = {name: self.fitting(value, ndim) for name, value in arguments.items()}
@@ -322,16 +326,16 @@ class _Draw:
     def max_pool(self, ndim: int) -> Case:
         arguments = {"kernel_size": self.axes(ndim, 1, 5)} | self.some(
             stride=self.axes(ndim, 1, 4), padding=self.axes(ndim, 0, 2, -1), dilation=self.axes(ndim, 1, 3),
-            ceil_mode=self.rng.random() < 0.5,
+            ceil_mode=self.chance(0.5),
         )  # fmt: skip
         return Case(f"MaxPool{ndim}d", arguments, self.shape(ndim))
 
     def avg_pool(self, ndim: int) -> Case:
         arguments = {"kernel_size": self.axes(ndim, 1, 5)} | self.some(
-            stride=self.axes(ndim, 1, 4), padding=self.axes(ndim, 0, 2, -1), ceil_mode=self.rng.random() < 0.5,
-            count_include_pad=self.rng.random() < 0.5,
+            stride=self.axes(ndim, 1, 4), padding=self.axes(ndim, 0, 2, -1), ceil_mode=self.chance(0.5),
+            count_include_pad=self.chance(0.5),
         )  # fmt: skip
-        if self.rng.random() < 0.1:
+        if self.chance(0.1):
             arguments["divisor_override"] = self.one(0, 3)
         return Case(f"AvgPool{ndim}d", arguments, self.shape(ndim))
 
@@ -341,26 +345,26 @@ class _Draw:
             arguments |= {"kernel_size": self.one(1, 5)} | self.some(stride=self.one(1, 4))
         else:
             arguments |= {"kernel_size": self._full(ndim, 1, 5)} | self.some(stride=self._full(ndim, 1, 4))
-        arguments |= self.some(ceil_mode=self.rng.random() < 0.5)
+        arguments |= self.some(ceil_mode=self.chance(0.5))
         return Case(f"LPPool{ndim}d", arguments, self.shape(ndim))
 
     def _full(self, ndim: int, low: int, high: int) -> Any:
-        return self.one(low, high) if self.rng.random() < 0.5 else tuple(self.one(low, high) for _ in range(ndim))
+        return self.one(low, high) if self.chance(0.5) else tuple(self.one(low, high) for _ in range(ndim))
 
     def fractional(self, ndim: int) -> Case:
         arguments: dict[str, Any] = {"kernel_size": self._full(ndim, 1, 4)}
-        if self.rng.random() < 0.5:
+        if self.chance(0.5):
             arguments["output_size"] = self._full(ndim, 0, 6)
-        if self.rng.random() < 0.55:
+        if self.chance(0.55):
             arguments["output_ratio"] = self.rng.choice((0.1, 0.29, 0.5, 0.57, 0.7, 0.999, 1.5, (0.3, 0.8, 0.6)[:ndim]))
         return Case(f"FractionalMaxPool{ndim}d", arguments, self.shape(ndim))
 
     def adaptive(self, ndim: int) -> Case:
         name = self.rng.choice(("AdaptiveAvgPool", "AdaptiveMaxPool"))
         target: Any = self._full(ndim, 0, 9)
-        if ndim > 1 and self.rng.random() < 0.2:
+        if ndim > 1 and self.chance(0.2):
             target = (None, *(self.one(0, 9) for _ in range(ndim - 1)))
-        if self.rng.random() < 0.03:
+        if self.chance(0.03):
             target = self.rng.choice((-1, (2,) * (ndim + 1)))
         return Case(f"{name}{ndim}d", {"output_size": target}, self.shape(ndim))
 
@@ -371,14 +375,14 @@ class _Draw:
         shape = self.shape(ndim)
         case = Case(f"MaxUnpool{ndim}d", arguments, shape)
         sizes = ours(case)
-        if isinstance(sizes, tuple) and self.rng.random() < 0.4:
+        if isinstance(sizes, tuple) and self.chance(0.4):
             wanted = tuple(max(0, size + self.one(-3, 3)) for size in sizes[-ndim:])
             return Case(case.name, arguments, shape, wanted)
         return case
 
     def pad(self, name: str, ndim: int) -> Case:
-        least = -2 if self.rng.random() < 0.4 else 0
-        one_for_all = self.rng.random() < 0.3
+        least = -2 if self.chance(0.4) else 0
+        one_for_all = self.chance(0.3)
         padding: Any = self.one(least, 4) if one_for_all else tuple(self.one(least, 4) for _ in range(2 * ndim))
         shape = self.shape(ndim)
         if name == "CircularPad" and isinstance(padding, tuple):
@@ -391,30 +395,30 @@ class _Draw:
 
     def upsample(self, ndim: int) -> Case:
         arguments: dict[str, Any] = {}
-        if self.rng.random() < 0.4:
+        if self.chance(0.4):
             arguments["size"] = self._full(ndim, 0, 12)
-        if self.rng.random() < 0.62:
+        if self.chance(0.62):
             factors = (0.1, 0.29, 0.5, 0.57, 1.5, 1.9999, 2, 2.5, 3, 0, -1)
-            same = self.rng.random() < 0.6
+            same = self.chance(0.6)
             arguments["scale_factor"] = (
                 self.rng.choice(factors) if same else tuple(self.rng.choice(factors[:-2]) for _ in range(ndim))
             )
         modes = ("nearest", "linear", "bilinear", "bicubic", "trilinear", "area", "nearest-exact", "cubic")
         fitting = {1: "linear", 2: "bilinear", 3: "trilinear"}[ndim]
-        if self.rng.random() < 0.7:
+        if self.chance(0.7):
             arguments["mode"] = self.rng.choice((fitting, fitting, *modes))
-        if self.rng.random() < 0.15:
-            arguments["align_corners"] = self.rng.random() < 0.5
+        if self.chance(0.15):
+            arguments["align_corners"] = self.chance(0.5)
         return Case("Upsample", arguments, self.shape(ndim))
 
     def pixel_shuffle(self) -> Case:
         factor = self.likely(1, 3, 0)
-        shape = self.shape(2, factor**2 * self.one(0, 2) if self.rng.random() < 0.9 else 3)
-        return Case("PixelShuffle", {"upscale_factor": factor}, shape if self.rng.random() < 0.9 else (2, *shape))
+        shape = self.shape(2, factor**2 * self.one(0, 2) if self.chance(0.9) else 3)
+        return Case("PixelShuffle", {"upscale_factor": factor}, shape if self.chance(0.9) else (2, *shape))
 
     def pixel_unshuffle(self) -> Case:
         factor = self.likely(1, 3, 0)
-        stretch = factor if self.rng.random() < 0.8 else 1
+        stretch = factor if self.chance(0.8) else 1
         *lead, height, width = self.shape(2)
         return Case("PixelUnshuffle", {"downscale_factor": factor}, (*lead, height * stretch, width * stretch))
 
@@ -437,14 +441,14 @@ class _Draw:
             columns = layer.columns
         except ConvarithError:
             columns = self.one(0, 9)
-        rows = volume * self.one(1, 2) + (self.rng.random() < 0.1)
-        shape = (rows, columns + (self.rng.random() < 0.1))
-        return Case("Fold", arguments, shape if self.rng.random() < 0.3 else (self.likely(1, 2, 0), *shape))
+        rows = volume * self.one(1, 2) + self.chance(0.1)
+        shape = (rows, columns + self.chance(0.1))
+        return Case("Fold", arguments, shape if self.chance(0.3) else (self.likely(1, 2, 0), *shape))
 
     def linear(self) -> Case:
         features = self.likely(1, 9, 0)
         lead = tuple(self.one(0, 3) for _ in range(self.one(0, 3)))
-        given = features if self.rng.random() < 0.9 else features + 1
+        given = features if self.chance(0.9) else features + 1
         return Case("Linear", {"in_features": features, "out_features": self.likely(1, 9, -1)}, (*lead, given))
 
     def flatten(self) -> Case:
@@ -455,8 +459,8 @@ class _Draw:
         sizes = [self.one(0, 4) for _ in range(self.one(1, 3))]
         shape = [self.one(0, 4) for _ in range(self.one(1, 3))]
         dim = self.one(-len(shape) - 1, len(shape))
-        shape[dim % len(shape)] = prod(sizes) + (self.rng.random() < 0.15)
-        if self.rng.random() < 0.5:
+        shape[dim % len(shape)] = prod(sizes) + self.chance(0.15)
+        if self.chance(0.5):
             sizes[self.rng.randrange(len(sizes))] = -1
         return Case("Unflatten", {"dim": dim, "unflattened_size": tuple(sizes)}, tuple(shape))
 
@@ -483,14 +487,14 @@ class _Draw:
         ndim = self.one(1, 3)
         channels = self.one(1, 4)
         name = self.rng.choice(("BatchNorm", "InstanceNorm", "GroupNorm", "LayerNorm", "RMSNorm"))
-        axes = ndim + 1 if self.rng.random() < 0.7 else self.one(0, 4)
+        axes = ndim + 1 if self.chance(0.7) else self.one(0, 4)
         shape = tuple(self.likely(1, 4, 0) for _ in range(axes))
         at = min(1, len(shape))
-        shape = (*shape[:at], channels + (self.rng.random() < 0.1), *shape[at:])
+        shape = (*shape[:at], channels + self.chance(0.1), *shape[at:])
         if name in ("BatchNorm", "InstanceNorm"):
-            settings = self.some(affine=self.rng.random() < 0.5, track_running_stats=self.rng.random() < 0.5)
+            settings = self.some(affine=self.chance(0.5), track_running_stats=self.chance(0.5))
             return Case(f"{name}{ndim}d", {"num_features": channels} | settings, shape)
         if name == "GroupNorm":
             return Case(name, {"num_groups": self.likely(1, 3, 0), "num_channels": channels}, shape)
-        wanted = shape[-self.one(1, 2) :] if self.rng.random() < 0.9 else (2, 3)
+        wanted = shape[-self.one(1, 2) :] if self.chance(0.9) else (2, 3)
         return Case(name, {"normalized_shape": wanted}, shape)
