@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import random
 import sys
+from dataclasses import FrozenInstanceError
 from math import inf
 from pathlib import Path
 from types import ModuleType
@@ -170,6 +171,13 @@ def test_the_gradient_of_a_strided_convolution_is_torchs(torch: ModuleType) -> N
 )
 def test_single_ones(kernel: int, weight: list[float], expected: float) -> None:
     assert strength(ca.ConvTranspose(kernel_size=kernel, stride=2), weight).strength == pytest.approx(expected)
+
+
+def test_an_artefact_is_equal_to_itself_alone_and_cannot_be_changed() -> None:
+    one, other = (strength(ca.ConvTranspose(kernel_size=3, stride=2), [1, 1, 1]) for _ in range(2))
+    assert (one == other, len({one, other})) == (False, 2)  # arrays have no single truth
+    with pytest.raises(FrozenInstanceError):
+        one.side = "gradient"  # type: ignore[misc]
 
 
 def test_nothing_is_clean() -> None:

@@ -22,6 +22,7 @@ Examples: the facts from the lectures; a layer or network without a pattern is r
 from __future__ import annotations
 
 import random
+from dataclasses import FrozenInstanceError
 from fractions import Fraction
 from itertools import product
 from math import gcd, prod
@@ -828,6 +829,14 @@ def test_sizes_and_positions_are_checked() -> None:
         ca.overlap(ca.Network.chain([layer]), (4, 4, 4))
     with pytest.raises(ca.ShapeError, match="2 spatial axes"):
         ca.overlap(layer, (4, 4, 4))
+
+
+def test_an_overlap_cannot_be_changed() -> None:
+    found = ca.overlap(ca.ConvTranspose(kernel_size=3, stride=2))
+    with pytest.raises(FrozenInstanceError):
+        found.side = "gradient"  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        Grid((1,), [1]).sizes = (2,)  # type: ignore[misc]
 
 
 def test_an_empty_map_has_no_counts() -> None:
