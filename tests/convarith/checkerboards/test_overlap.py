@@ -545,6 +545,24 @@ def test_the_axes_of_branches_are_torchs(torch: ModuleType) -> None:
     assert sums > 20
 
 
+@pytest.mark.parametrize(
+    ("kernels", "period", "least", "holes"),
+    [((1, 2), [[2, 1], [1, 1]], 1, 0), ((1, 1), [[2, 0], [0, 0]], 0, Fraction(3, 4)), ((2, 2), [[2]], 2, 0)],
+)
+def test_branches_in_2d_without_an_input_size(
+    kernels: tuple[int, int], period: list[list[int]], least: int, holes: Fraction
+) -> None:
+    net = "a: ConvTranspose2d(1, 1, {}, 2); b: ConvTranspose2d(1, 1, {}, 2)(input); Add()(a, b)".format(*kernels)
+    found = ca.overlap(ca.parse_network(net))
+    assert (found.grid(), found.map().tolist()) == (period, period)
+    assert (found.separable, found.counts, found.period) == (False, None, (len(period),) * 2)
+    for place in product(range(5), range(5)):
+        assert found.count(place) == period[place[0] % len(period)][place[1] % len(period)]
+    assert (found.max, found.min, found.hole_fraction, found.holes) == (2, least, holes, bool(holes))
+    assert found.contrast == (Fraction(2, least) if least else None)
+    assert found.missed == ca.overlap(ca.parse(f"ConvTranspose2d(1, 1, {max(kernels)}, 2)")).missed
+
+
 def test_branches_are_even_exactly_when_random_weights_are(torch: ModuleType) -> None:
     """Each layer is all ones times a random factor, so that no branch cancels the pattern of another."""
     rng, seen = random.Random(12), 0
