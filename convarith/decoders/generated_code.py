@@ -395,7 +395,7 @@ def _without_copy(statements: list[str]) -> list[str]:
         if following == "return x":
             return [*statements[:at], "return latent"]
         head, value = following.split(" = ", 1)
-        if value.count("(x)") == 1 and value.startswith("self."):
+        if value.startswith("self."):
             return [*statements[:at], f"{head}: Tensor = {value.replace('(x)', '(latent)')}", *statements[at + 2 :]]
     return statements
 

@@ -669,6 +669,82 @@ def test_the_border_of_branches_that_accept_few_sizes_is_exact(kernel: int) -> N
         ca.overlap(found.subject, 64)
 
 
+@pytest.mark.parametrize("layer", ["Add", "Multiply"])
+@pytest.mark.parametrize("order", ["u, g", "g, u"])
+def test_a_single_value_is_added_everywhere(layer: str, order: str) -> None:
+    text = f"g: AdaptiveAvgPool1d(1); u: ConvTranspose1d(1, 1, 3, 2)(input); {layer}()({order})"
+    found = ca.overlap(ca.parse_network(text), 3)
+    assert found.counts == ((2, 2, 3, 2, 3, 2, 2),)
+    assert (found.interior, found.border) == (((3, 2),), ((1, 1),))
+    with pytest.raises(ca.ShapeError, match=r"Concat.* gets sizes .*: give an input size for which they agree"):
+        ca.overlap(ca.parse_network(text.replace(layer, "Concat")), 3)
+    with pytest.raises(ca.ShapeError, match=rf"{layer}.* gets sizes 7 and 3: give an input size for which they agree"):
+        ca.overlap(ca.parse_network(f"u: ConvTranspose1d(1, 1, 3, 2)(input); {layer}()(u, input)"), 3)
+
+
+@pytest.mark.parametrize(
+    ("layer", "follows"),
+    [
+        ("Conv2d(1, 1, 3)", True), ("AvgPool2d(3, 1)", True), ("ReflectionPad2d(1)", True), ("BatchNorm2d(1)", True),
+        ("ZeroInsert2d(2)", True), ("Conv2d(1, 1, 3, stride=(1, 2))", False), ("Conv2d(1, 1, 3, stride=(2, 1))", False),
+        ("AvgPool2d(2)", False), ("MaxPool2d(3, 1)", False), ("LPPool2d(2, 3, 1)", False), ("Unfold(3)", False),
+        ("Upsample(scale_factor=1.5)", False), ("PixelUnshuffle(2)", False), ("Flatten()", False),
+    ],
+)  # fmt: skip
+def test_which_layers_a_pattern_can_be_followed_through(layer: str, follows: bool) -> None:
+    net = ca.parse_network(f"u: ConvTranspose2d(1, 1, 3, stride=2); {layer}")
+    if follows:
+        assert ca.overlap(net).side == "output"
+    else:
+        with pytest.raises(ca.ParameterError, match="patterns cannot be followed through that layer"):
+            ca.overlap(net)
+
+
+def test_the_gradient_of_branches_in_2d_is_torchs(torch: ModuleType) -> None:
+    rng = random.Random(15)
+
+    def axes(low: int, high: int) -> tuple[int, int]:
+        return rng.randint(low, high), rng.randint(low, high)
+
+    for _ in range(25):
+        stride, padding = axes(1, 3), axes(0, 1)
+        kernel = (1 + 2 * padding[0], 1 + 2 * padding[1])
+        net = ca.parse_network(f"""
+            z: ZeroPad2d({(*axes(0, 2), *axes(0, 2))})
+            a: Conv2d(1, 1, {kernel}, {stride}, {padding}, bias=False)
+            b: Conv2d(1, 1, 1, {stride}, bias=False)(z)
+            r: Add()(a, b)
+            c: Conv2d(1, 1, {axes(1, 3)}, {axes(1, 3)}, bias=False)
+        """)
+        size = (rng.randint(6, 16), rng.randint(6, 16))
+        values = torch.ones(1, 1, *size, dtype=torch.float64, requires_grad=True)
+        try:
+            ones_through_nodes(torch, net, values).sum().backward()
+        except RuntimeError:  # no positions are left
+            continue
+        found = ca.overlap(net, size)
+        assert (found.side, found.grid()) == ("gradient", values.grad[0, 0].round().long().tolist()), (net, size)
+
+
+def test_an_open_network_has_as_many_axes_as_its_input() -> None:
+    net = ca.Network.chain([ca.ConvTranspose(kernel_size=3, stride=2)] * 2)
+    once = (1, 1, 2, 1, 3, 2, 3, 1, 2, 1, 1)
+    assert ca.overlap(net, 2).counts == (once,)
+    assert ca.overlap(net, (2, 2, 2)).counts == (once,) * 3
+    assert len(ca.overlap(net).axes) == 1
+
+
+def test_a_network_after_a_linear_is_given_the_size_behind_it() -> None:
+    net = ca.parse_network(
+        "Linear(2, 12); Unflatten(1, (2, 2, 3)); ConvTranspose2d(2, 1, 3, 2); ReLU(); Conv2d(1, 1, 1)"
+    )
+    assert ca.overlap(net, (2, 3)).counts == ((1, 1, 2, 1, 1), (1, 1, 2, 1, 2, 1, 1))
+    down = ca.parse_network(
+        "Conv1d(1, 1, 3, stride=2); a: AvgPool1d(2); b: MaxPool1d(2)(0); f: Flatten()(a); Flatten()(b)"
+    )
+    assert ca.overlap(down, 13).counts == ((2, 2, 4, 2, 4, 2, 4, 2, 4, 2, 4, 2, 2),)
+
+
 def test_branches_of_fixed_size_have_no_interior() -> None:
     pools = (
         "p: AdaptiveAvgPool1d(3); u: ConvTranspose1d(1, 1, 2, stride=2); s: AdaptiveAvgPool1d(6)(input); Add()(u, s)"
