@@ -65,7 +65,7 @@ class Artefact:
     @cached_property
     def decibels(self) -> float:
         """The strength in decibels; -inf without a pattern."""
-        return 20 * log10(self.strength) if 0 < self.strength < inf else self.strength if self.strength else -inf
+        return 20 * log10(self.strength) if self.strength else -inf
 
     @cached_property
     def spectrum(self) -> NDArray[Any]:
@@ -81,7 +81,7 @@ class Artefact:
         transform = np.fft.fftn(self.phase_sums, axes=self._axes)
         norms = np.sqrt((np.abs(transform) ** 2).sum(axis=(0, 1)))
         with np.errstate(divide="ignore", invalid="ignore"):
-            relative: NDArray[np.float64] = np.nan_to_num(norms / norms.flat[0], nan=0.0)
+            relative: NDArray[np.float64] = np.nan_to_num(norms / norms.flat[0], nan=0.0, posinf=inf)
         return relative
 
     @cached_property
@@ -219,7 +219,7 @@ def _weights(layer: Conv | ConvTranspose, weight: ArrayLike) -> NDArray[Any]:
     values = _array(weight)
     if values.ndim == (layer.ndim or min(values.ndim, 2)) and layer.groups == 1:
         values = values[None, None]
-    kernel = tuple(layer.at("kernel_size", axis) for axis in range(layer.ndim or max(0, values.ndim - 2)))
+    kernel = tuple(layer.at("kernel_size", axis) for axis in range(layer.ndim or max(1, values.ndim - 2)))
     if not _fits(layer, values.shape):
         channels = ("in", "out/groups") if isinstance(layer, ConvTranspose) else ("out", "in/groups")
         raise ParameterError(
@@ -356,7 +356,7 @@ def _matched(
     for name in unnamed:
         taken = set(found.values())
         alike = [key for key, shape in kernels.items() if key not in taken and _fits(layers[name], shape)]
-        rivals = [each for each in unnamed if each not in found and str(layers[each]) == str(layers[name])]
+        rivals = [each for each in unnamed if str(layers[each]) == str(layers[name])]
         if len(alike) == len(rivals) == 1:
             found[name] = alike[0]
             del missing[name]

@@ -128,24 +128,23 @@ class Scatter(Scattering, OneLayer):
         """The count at every position; None without an input size."""
         if self.given is None:
             return None
-        (_, size), (left, right), interior = self.given, self.border, self.interior
+        (inputs, size), (left, right), interior = self.given, self.border, self.interior
         if left + right >= size:
-            return tuple(map(self._count, range(size)))
+            return tuple(self._count(at, inputs) for at in range(size))
         period = len(interior)
         start = left % period
         inner = interior[start:] + interior[:start]
-        middle = (inner * (-(-(size - left - right) // period)))[: size - left - right]
+        middle = (inner * (size // period + 1))[: size - left - right]
         ends = range(left), range(size - right, size)
-        first, last = (tuple(map(self._count, end)) for end in ends)
+        first, last = (tuple(self._count(at, inputs) for at in end) for end in ends)
         return first + middle + last
 
-    def _count(self, position: int) -> int:
+    def _count(self, position: int, inputs: int) -> int:
         """The closed form: the number of taps j with d*j = position (mod s) for which the input exists."""
         kernel, stride, dilation = self.kernel, self.stride, self.dilation
         place, common = position + self.before, gcd(dilation, stride)
         if place % common:
             return 0
-        inputs = self.given[0] if self.given else 0
         step = stride // common
         tap = place // common * pow(dilation // common, -1, step) % step
         first = max(0, -((stride * (inputs - 1) - place) // dilation))

@@ -73,7 +73,7 @@ class Grid:
             for start in range(0, len(self.values), inner * size)
             for step in range(inner)
         ]
-        length = len(lines[0]) if lines else 0
+        length = len(lines[0])
         values = [
             lines[block * inner + step][at]
             for block in range(len(lines) // inner)

@@ -11,7 +11,6 @@ from convarith.layers.convolution import Conv
 from convarith.layers.elementwise import Elementwise
 from convarith.layers.window import WindowLayer
 from convarith.networks.network import INPUT, Network, Node
-from convarith.sizes.normalise import spread
 from convarith.sizes.rules import FloorRule
 
 
@@ -165,7 +164,7 @@ def _as_one(entry: str, nodes: Sequence[Node], before: tuple[int, ...], after: t
 def _kernel(nodes: Sequence[Node], axis: int, ndim: int) -> int:
     """The largest kernel of the strided layers of a block along one axis; of all layers if none is strided."""
     windows = [
-        (spread(layer.stride or 1, ndim)[axis] > 1, spread(layer.kernel_size, ndim)[axis])
+        (layer.at("stride", axis) > 1, layer.at("kernel_size", axis))
         for layer in (node.layer for node in nodes)
         if isinstance(layer, WindowLayer) and layer.ndim in (None, ndim)
     ]

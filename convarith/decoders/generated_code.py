@@ -193,7 +193,7 @@ def _python(rules: tuple[AxisRule, ...], variable: str) -> str:
     text = variable
     for rule in rules:
         if not isinstance(rule, FloorRule):
-            text = f"int({text} * {rule.factor!r})"
+            text = f"int({_atom(text)} * {rule.factor!r})"
             continue
         if rule.rise == 0:
             text = str(rule.offset)
@@ -254,8 +254,8 @@ def _decoder_body(decoder: Decoder, needs: Needs) -> Body:
         else:
             layers(way.open)
             sizes = _sizes(decoder, step)
-            body.say(f"{_fit(fit, step, sizes, pools, needs)}  # {_times((*shape[:1], *target[1:]))}", "Tensor")
             shape = (target[0] if fit == "unflatten" else shape[0], *target[1:])
+            body.say(f"{_fit(fit, step, sizes, pools, needs)}  # {_times(shape)}", "Tensor")
             layers(way.close)
         if step.skip is not None:
             body.say(f"x = torch.cat([x, maps[{maps.index(step.stage.entry)}]], dim=1)", "torch", "Tensor")
@@ -395,7 +395,7 @@ def _without_copy(statements: list[str]) -> list[str]:
         if following == "return x":
             return [*statements[:at], "return latent"]
         head, value = following.split(" = ", 1)
-        if value.count("(x)") == 1 and value.startswith("self."):
+        if value.startswith("self."):
             return [*statements[:at], f"{head}: Tensor = {value.replace('(x)', '(latent)')}", *statements[at + 2 :]]
     return statements
 

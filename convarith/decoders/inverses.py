@@ -36,8 +36,7 @@ def way_back(stage: Stage, upsample: str, even: bool) -> Way:
     """
     passage = Passage(stage.name, stage.text, stage.before, stage.after, upsample, even)
     layer = stage.layer
-    block_of_features = len(stage.nodes) > 1 and len(stage.before) == len(stage.after) == 1
-    if layer is None or block_of_features:
+    if layer is None:
         return _between(passage)
     way = layer.way_back(passage)
     if way is None and isinstance(layer, WindowLayer) and layer.overlap_side == "gradient":
@@ -137,7 +136,7 @@ def _grouping(layer: WindowLayer) -> dict[str, int | bool]:
 def _between(passage: Passage) -> Way:
     """The way back if only the shapes are known: resize, then a convolution to the channels."""
     before, after = passage.before, passage.after
-    if len(before) != len(after) or len(before) > 4:
+    if len(before) != len(after) or len(before) not in (1, 2, 3, 4):
         raise NoWayBackError(
             f"{passage.text} turns {times(before)} into {times(after)}, which cannot be mirrored: "
             "end the encoder before it, or keep the number of axes"

@@ -133,6 +133,7 @@ class Concat(Layer):
     torch_name: ClassVar[str] = "Concat"
     rule_text: ClassVar[str] = "the sizes of dim are added; the others are unchanged"
     keeps_positions: ClassVar[bool] = True
+    broadcasts: ClassVar[bool] = False
     joins: ClassVar[bool] = True
     signature: ClassVar[tuple[str, ...]] = ("dim",)
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import random
 import sys
+from dataclasses import FrozenInstanceError
+from math import inf
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -79,6 +81,8 @@ def test_phase_sums_are_what_torch_answers_to_constants(torch: ModuleType) -> No
         pattern = ((expected - mean) ** 2).sum() / found.power.size
         assert found.strength == pytest.approx((pattern / (mean**2).sum()) ** 0.5)
         assert (found.spectrum**2).sum() - 1 == pytest.approx(found.strength**2)
+        own = ((expected - mean) ** 2).reshape(len(mean), -1).sum(axis=1) / found.power.size
+        assert np.allclose(found.channels, np.sqrt(own / ((mean**2).sum() / len(mean))))
         assert (found.channels**2).mean() == pytest.approx(found.strength**2)
         assert found.worst_channel == found.channels.argmax()
         with torch.no_grad():
@@ -120,6 +124,16 @@ def test_sub_pixels_are_torchs(groups: int, torch: ModuleType) -> None:
     offsets = torch.nn.PixelShuffle(2)(conv.bias.detach().reshape(1, 8, 1, 1))[0].numpy()
     assert np.allclose(found.phase_sums[:, 4], offsets)
     assert found.side == "output"
+    with torch.no_grad():
+        silent.weight.copy_(silent.weight**2)
+    squares = answers(torch, [silent, torch.nn.PixelShuffle(2)], 4, 2, (2, 2))
+    assert np.allclose(found.power, squares.sum(axis=1).mean(axis=0))
+    level = torch.arange(1, 5, dtype=torch.float64)
+    read = level.reshape(groups, -1).repeat_interleave(8 // groups, dim=0)[:, :, None, None]
+    weighed = strength(layer, conv.weight, ca.PixelShuffle(upscale_factor=2), conv.bias, channel_rms=level)
+    scaled = strength(layer, conv.weight * read, ca.PixelShuffle(upscale_factor=2), conv.bias)
+    assert np.allclose(weighed.phase_sums, scaled.phase_sums)
+    assert np.allclose(weighed.power, scaled.power)
 
 
 def test_icnr_starts_clean(torch: ModuleType) -> None:
@@ -159,9 +173,49 @@ def test_single_ones(kernel: int, weight: list[float], expected: float) -> None:
     assert strength(ca.ConvTranspose(kernel_size=kernel, stride=2), weight).strength == pytest.approx(expected)
 
 
+def test_an_artefact_is_equal_to_itself_alone_and_cannot_be_changed() -> None:
+    one, other = (strength(ca.ConvTranspose(kernel_size=3, stride=2), [1, 1, 1]) for _ in range(2))
+    assert (one == other, len({one, other})) == (False, 2)  # arrays have no single truth
+    with pytest.raises(FrozenInstanceError):
+        one.side = "gradient"  # type: ignore[misc]
+
+
 def test_nothing_is_clean() -> None:
     found = strength(ca.ConvTranspose(kernel_size=3, stride=2), [0, 0, 0])
     assert (found.strength, found.noise_contrast, found.spectrum.tolist()) == (0, 0, [0, 0])
+    assert (found.decibels, found.channels.tolist()) == (-inf, [0])
+
+
+@pytest.mark.parametrize("scale", [1, 1e-30, 1e30])
+def test_the_unit_of_the_weights_does_not_matter(scale: float) -> None:
+    layer = ca.ConvTranspose(kernel_size=3, stride=2)
+    found = strength(layer, [scale, scale, scale])
+    assert found.strength == pytest.approx(1 / 3)
+    assert found.decibels == pytest.approx(-9.542, abs=1e-3)
+    assert found.spectrum.tolist() == pytest.approx([1, 1 / 3])
+    assert found.noise_contrast == pytest.approx(2)
+    assert strength(layer, [0.1 * scale, 0.3 * scale, 0.2 * scale]).strength == 0  # 0.1 + 0.2 is 0.3 but for rounding
+
+
+def test_a_pattern_without_a_signal_is_infinitely_strong() -> None:
+    found = strength(ca.parse("ConvTranspose1d(1, 2, 2, stride=2)"), [[[1, -1], [0, 0]]])
+    assert (found.strength, found.decibels, found.noise_contrast) == (inf, inf, 1)
+    assert (found.channels.tolist(), found.worst_channel) == ([inf, 0], 0)
+    assert found.spectrum.tolist() == [0, inf]
+    assert strength(ca.ConvTranspose(kernel_size=2, stride=2), [1, 0]).noise_contrast == inf
+
+
+def test_a_layer_of_open_dimension_takes_the_kernels_or_torchs_shape() -> None:
+    up = ca.ConvTranspose(kernel_size=2, stride=2)
+    for ndim in (1, 2):
+        kernel = np.arange(1.0, 2**ndim + 1).reshape((2,) * ndim)
+        assert strength(up, kernel).phase_sums.tolist() == [[kernel.tolist()]]
+    for ndim in (1, 2, 3):
+        kernel = np.arange(1.0, 2**ndim + 1).reshape((2,) * ndim)
+        assert strength(up, kernel[None, None]).phase_sums.tolist() == [[kernel.tolist()]]
+    for kernel in (np.ones((1, 1, 2, 2, 2, 2)), np.ones((0, 1, 2)), np.array(1.0)):
+        with pytest.raises(ca.ParameterError, match="the weight has shape"):
+            strength(up, kernel)
 
 
 def test_a_module_is_ranked(torch: ModuleType) -> None:
@@ -177,6 +231,27 @@ def test_a_module_is_ranked(torch: ModuleType) -> None:
     assert (found.missing, found.unused) == ({}, [])
     single = strengths(torch.nn.ConvTranspose2d(4, 4, 3, stride=2)).artefacts
     assert [each.name for each in single] == ["ConvTranspose2d"]
+    assert found.artefacts[0].strength > found.artefacts[-1].strength
+    shuffled = next(each for each in found.artefacts if each.name == "3")
+    conv = module[3]
+    expected = strength(ca.parse("Conv2d(4, 8, 3)"), conv.weight, ca.PixelShuffle(upscale_factor=2), conv.bias)
+    assert np.allclose(shuffled.phase_sums, expected.phase_sums)  # with the bias
+
+
+def test_a_module_can_be_ranked_with_other_weights(torch: ModuleType) -> None:
+    module = torch.nn.ConvTranspose1d(1, 1, 3, stride=2)
+    for subject, name in ((module, "weight"), (torch.nn.Sequential(module), "0.weight")):
+        assert strengths(subject, {name: [[[1, 1, 1]]]}).artefacts[0].strength == pytest.approx(1 / 3)
+        assert strengths(subject, {name: [[[1, 2, 1]]]}).artefacts[0].strength == 0
+
+
+def test_a_stride_along_one_axis_is_enough_for_a_pattern() -> None:
+    net = ca.parse_network("a: Conv2d(1, 1, 3, stride=(1, 2)); b: Conv2d(1, 1, 3, stride=(2, 1)); c: Conv2d(1, 1, 3)")
+    found = strengths(net, {"c.weight": np.ones((1, 1, 3, 3))})
+    assert sorted(found.missing) == ["a", "b"]  # for c, which has no stride, nothing is missing
+    assert strengths(net, {}).missing == {name: f"there is no {name}.weight" for name in "ab"}
+    either = ca.Network.chain([ca.ConvTranspose(kernel_size=3, stride=2), ca.ConvTranspose(kernel_size=3)])
+    assert [each.name for each in strengths(either, {"0.weight": np.ones((1, 1, 3))}).artefacts] == ["0"]
 
 
 @pytest.mark.parametrize("ending", ["safetensors", "pt"])
@@ -210,6 +285,35 @@ def test_what_does_not_match_is_said() -> None:
     assert found.unused == ["b.weight", "y.weight"]
     two = strengths(net, {"x.weight": np.ones((1, 2, 3)), "y.weight": np.ones((1, 2, 3))})
     assert two.missing["a"] == "there is no a.weight, and 2 weights have its shape"
+    assert two.missing["b"] == "there is no b.weight"
+
+
+TWINS = "a: ConvTranspose1d(1, 1, 3, stride=2); b: ConvTranspose1d(1, 1, 3, stride=2)"
+
+
+@pytest.mark.parametrize(
+    ("names", "found", "missing"),
+    [
+        (["x.weight"], [], "and 1 weight has its shape"),
+        (["x.weight", "y.weight"], [], "and 2 weights have its shape"),
+        (["x.a.weight", "y.weight"], ["a", "b"], ""),  # the other one is left for b
+        (["x.a.weight", "y.a.weight", "z.a.weight"], [], "and 3 weights have its shape"),
+        (["xa.weight"], [], "and 1 weight has its shape"),
+    ],
+)
+def test_a_weight_is_not_guessed_between_equal_layers(names: list[str], found: list[str], missing: str) -> None:
+    ranking = strengths(ca.parse_network(TWINS), {name: np.ones((1, 1, 3)) for name in names})
+    assert sorted(each.name for each in ranking.artefacts) == found
+    assert ranking.missing == ({} if found else {name: f"there is no {name}.weight, {missing}" for name in "ab"})
+
+
+def test_what_has_the_shape_of_a_kernel_is_a_weight() -> None:
+    net = ca.parse_network("a: ConvTranspose1d(1, 1, 3, stride=2)")
+    found = strengths(net, {f"w{ndim}": np.ones((2,) * ndim) for ndim in range(7)})
+    assert found.unused == ["w3", "w4", "w5"]
+    for ndim in range(7):
+        why = strengths(net, {"a.weight": np.ones((2,) * ndim)}).missing["a"]
+        assert why.startswith("a.weight has shape" if ndim in (3, 4, 5) else "there is no a.weight")
 
 
 def test_half_precision_is_read(torch: ModuleType, tmp_path: Path) -> None:
@@ -248,8 +352,29 @@ def test_a_file_that_is_no_checkpoint(name: str, content: bytes | None, message:
 
 
 def test_a_checkpoint_without_weights(torch: ModuleType, tmp_path: Path) -> None:
-    torch.save({"steps": torch.tensor(7)}, tmp_path / "m.pt")
-    with pytest.raises(ca.ConvarithError, match=r"holds no named weights: save a model's state_dict\(\)"):
+    for held in ({"steps": torch.tensor(7)}, torch.ones(3), [torch.ones(3)], {"state_dict": torch.ones(3, dtype=int)}):
+        torch.save(held, tmp_path / "m.pt")
+        with pytest.raises(ca.ConvarithError, match=r"holds no named weights: save a model's state_dict\(\)"):
+            read_checkpoint(str(tmp_path / "m.pt"))
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "pt"])
+def test_only_floating_point_arrays_are_read(ending: str, torch: ModuleType, tmp_path: Path) -> None:
+    state, path = {"w": torch.ones(2), "steps": torch.tensor([7])}, tmp_path / f"m.{ending}"
+    torch.save(state, path) if ending == "pt" else pytest.importorskip("safetensors.torch").save_file(state, path)
+    assert {name: array.tolist() for name, array in read_checkpoint(str(path)).items()} == {"w": [1, 1]}
+
+
+@pytest.mark.parametrize(("reason", "said"), [("it is\nbroken", "it is"), ("", "RuntimeError")])
+def test_the_reason_is_one_line(
+    reason: str, said: str, torch: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: Any, **__: Any) -> None:
+        raise RuntimeError(reason)
+
+    (tmp_path / "m.pt").write_bytes(b"hello")
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(ca.ConvarithError, match=rf"without running code in it \({said}\): save"):
         read_checkpoint(str(tmp_path / "m.pt"))
 
 
@@ -263,6 +388,16 @@ def test_a_checkpoint_without_weights(torch: ModuleType, tmp_path: Path) -> None
         ("ConvTranspose1d(1, 1, 3)", [1, 2, 3], {"bias": [1]}, "the same in all phases: leave it out"),
         ("ConvTranspose1d(1, 1, 3)", [1, 2, 3], {"channel_rms": [1, 2]}, "give one value per channel"),
         ("Conv2d(1, 3, 1)", np.ones((3, 1, 1, 1)), {"shuffle": ca.PixelShuffle(upscale_factor=2)}, "needs 4 channels per pixel"),
+        ("ConvTranspose1d(2, 1, 3)", [[[1, 2, 3]]], {}, "the weight has shape 1x1x3"),
+        ("ConvTranspose1d(2, 2, 3, groups=2)", [1, 2, 3], {}, r"the weight has shape 3: .* takes \(in, out/groups, 3\)"),
+        ("ConvTranspose(kernel_size=3, groups=2)", [1, 2, 3], {}, r"takes \(in, out/groups, 3\)"),
+        ("ConvTranspose(kernel_size=3, groups=2)", [[1], [2]], {}, r"the weight has shape 2x1: .* takes \(in, out/groups, 3\)"),
+        ("ConvTranspose(kernel_size=3, groups=2)", np.ones((3, 1, 3)), {}, "the weight has shape 3x1x3"),
+        ("ConvTranspose(kernel_size=3, groups=2)", np.ones((2, 1, 3, 3, 2)), {}, r"takes \(in, out/groups, 3x3x3\)"),
+        ("Conv2d(1, 6, 1)", np.ones((6, 1, 1, 1)), {"shuffle": ca.PixelShuffle(upscale_factor=3)}, "needs 9 channels per pixel"),
+        ("Conv1d(1, 4, 1)", np.ones((4, 1, 1)), {"shuffle": ca.PixelShuffle(upscale_factor=2)}, "from a Conv of stride 1"),
+        ("Conv2d(1, 4, 1, stride=2)", np.ones((4, 1, 1, 1)), {"shuffle": ca.PixelShuffle(upscale_factor=2)}, "from a Conv of stride 1"),
+        ("Conv2d(1, 4, 1, stride=(1, 2))", np.ones((4, 1, 1, 1)), {"shuffle": ca.PixelShuffle(upscale_factor=2)}, "of stride 1"),
         ("Conv2d(1, 4, 1)", np.ones((4, 1, 1, 1)), {"shuffle": ca.PixelShuffle(upscale_factor=2), "bias": [1]}, "the bias has shape"),
     ],
 )  # fmt: skip

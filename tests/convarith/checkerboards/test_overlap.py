@@ -22,9 +22,10 @@ Examples: the facts from the lectures; a layer or network without a pattern is r
 from __future__ import annotations
 
 import random
+from dataclasses import FrozenInstanceError
 from fractions import Fraction
 from itertools import product
-from math import prod
+from math import gcd, prod
 from types import ModuleType
 from typing import Any
 
@@ -32,6 +33,7 @@ import pytest
 from support.random_windows import random_transposed
 
 import convarith as ca
+from convarith.checkerboards.grid import Grid
 from convarith.checkerboards.overlap import Overlap
 from convarith.layers.base import Layer
 from convarith.layers.registry import build
@@ -327,6 +329,35 @@ def test_the_map_is_the_outer_product(torch: ModuleType) -> None:
     assert ca.overlap(ca.ConvTranspose(kernel_size=600), 700).map().max() == 600
 
 
+def test_the_map_takes_the_smallest_type() -> None:
+    np = pytest.importorskip("numpy")
+    for kernel, dtype in ((127, np.int8), (128, np.int16), (32767, np.int16), (32768, np.int32)):
+        found = ca.overlap(ca.ConvTranspose(kernel_size=kernel), kernel + 9)
+        assert (found.map().max(), found.map().dtype) == (kernel, dtype)
+
+
+def test_a_grid_is_an_array() -> None:
+    np = pytest.importorskip("numpy")
+    rng = random.Random(14)
+    for sizes in ((3,), (2, 3), (2, 3, 4), (1, 4, 2, 3)):
+        grid = Grid(sizes, [rng.randint(0, 9) for _ in range(prod(sizes))])
+        array = np.array(grid.nested())
+        assert np.array_equal(array, np.reshape(grid.values, sizes))
+        for axis in range(len(sizes)):
+            added = grid.along(axis, lambda line: [*line, sum(line)])
+            expected = np.concatenate([array, array.sum(axis=axis, keepdims=True)], axis=axis)
+            assert np.array_equal(added.nested(), expected)
+            assert added.sizes == expected.shape
+        larger = tuple(2 * size + 1 for size in sizes)
+        tiled = np.tile(array, (3,) * len(sizes))[tuple(map(slice, larger))]
+        assert np.array_equal(np.reshape(grid.repeated(larger), larger), tiled)
+        assert grid.repeated(sizes) == grid.values
+        assert all(grid.at(place) == tiled[place] for place in product(*map(range, larger)))
+        both = Grid.sum([grid, Grid.ones([1] * len(sizes))], larger)
+        assert np.array_equal(both.nested(), tiled + 1)
+        assert Grid.ones(sizes) == Grid.outer([[1] * size for size in sizes]) == Grid(sizes, [1] * prod(sizes))
+
+
 # Stacks --------------------------------------------------------------------------------------------------------------
 
 
@@ -514,6 +545,24 @@ def test_the_axes_of_branches_are_torchs(torch: ModuleType) -> None:
     assert sums > 20
 
 
+@pytest.mark.parametrize(
+    ("kernels", "period", "least", "holes"),
+    [((1, 2), [[2, 1], [1, 1]], 1, 0), ((1, 1), [[2, 0], [0, 0]], 0, Fraction(3, 4)), ((2, 2), [[2]], 2, 0)],
+)
+def test_branches_in_2d_without_an_input_size(
+    kernels: tuple[int, int], period: list[list[int]], least: int, holes: Fraction
+) -> None:
+    net = "a: ConvTranspose2d(1, 1, {}, 2); b: ConvTranspose2d(1, 1, {}, 2)(input); Add()(a, b)".format(*kernels)
+    found = ca.overlap(ca.parse_network(net))
+    assert (found.grid(), found.map().tolist()) == (period, period)
+    assert (found.separable, found.counts, found.period) == (False, None, (len(period),) * 2)
+    for place in product(range(5), range(5)):
+        assert found.count(place) == period[place[0] % len(period)][place[1] % len(period)]
+    assert (found.max, found.min, found.hole_fraction, found.holes) == (2, least, holes, bool(holes))
+    assert found.contrast == (Fraction(2, least) if least else None)
+    assert found.missed == ca.overlap(ca.parse(f"ConvTranspose2d(1, 1, {max(kernels)}, 2)")).missed
+
+
 def test_branches_are_even_exactly_when_random_weights_are(torch: ModuleType) -> None:
     """Each layer is all ones times a random factor, so that no branch cancels the pattern of another."""
     rng, seen = random.Random(12), 0
@@ -603,6 +652,108 @@ def test_a_unet_whose_skips_are_matched() -> None:
         ca.overlap(net, 13)
 
 
+@pytest.mark.parametrize("kernel", [3, 4, 5, 7])
+def test_the_border_of_branches_that_accept_few_sizes_is_exact(kernel: int) -> None:
+    """A power of two cannot be divided by 3, so that the next size that the network accepts has to be found."""
+    text = (
+        f"down: MaxPool1d(3); up: ConvTranspose1d(1, 1, {kernel}, stride=3)(down); cut: ZeroPad1d((0, {3 - kernel}));"
+    )
+    found = ca.overlap(ca.parse_network(f"{text} join: Add()(cut, input); last: Conv1d(1, 1, 3, padding=1)"))
+    ((left, right),), (pattern,) = found.border, found.interior
+    counts = ca.overlap(found.subject, 192).counts
+    assert counts is not None
+    differ = [at for at, count in enumerate(counts[0]) if count != pattern[at % len(pattern)]]
+    assert left == max((at + 1 for at in differ if at < 96), default=0) > 0
+    assert right == max((192 - at for at in differ if at >= 96), default=0) > 0
+    with pytest.raises(ca.ShapeError):
+        ca.overlap(found.subject, 64)
+
+
+@pytest.mark.parametrize("layer", ["Add", "Multiply"])
+@pytest.mark.parametrize("order", ["u, g", "g, u"])
+def test_a_single_value_is_added_everywhere(layer: str, order: str) -> None:
+    text = f"g: AdaptiveAvgPool1d(1); u: ConvTranspose1d(1, 1, 3, 2)(input); {layer}()({order})"
+    found = ca.overlap(ca.parse_network(text), 3)
+    assert found.counts == ((2, 2, 3, 2, 3, 2, 2),)
+    assert (found.interior, found.border) == (((3, 2),), ((1, 1),))
+    with pytest.raises(ca.ShapeError, match=r"Concat.* gets sizes .*: give an input size for which they agree"):
+        ca.overlap(ca.parse_network(text.replace(layer, "Concat")), 3)
+    with pytest.raises(ca.ShapeError, match=rf"{layer}.* gets sizes 7 and 3: give an input size for which they agree"):
+        ca.overlap(ca.parse_network(f"u: ConvTranspose1d(1, 1, 3, 2)(input); {layer}()(u, input)"), 3)
+
+
+@pytest.mark.parametrize(
+    ("layer", "follows"),
+    [
+        ("Conv2d(1, 1, 3)", True), ("AvgPool2d(3, 1)", True), ("ReflectionPad2d(1)", True), ("BatchNorm2d(1)", True),
+        ("ZeroInsert2d(2)", True), ("Conv2d(1, 1, 3, stride=(1, 2))", False), ("Conv2d(1, 1, 3, stride=(2, 1))", False),
+        ("AvgPool2d(2)", False), ("MaxPool2d(3, 1)", False), ("LPPool2d(2, 3, 1)", False), ("Unfold(3)", False),
+        ("Upsample(scale_factor=1.5)", False), ("PixelUnshuffle(2)", False), ("Flatten()", False),
+    ],
+)  # fmt: skip
+def test_which_layers_a_pattern_can_be_followed_through(layer: str, follows: bool) -> None:
+    net = ca.parse_network(f"u: ConvTranspose2d(1, 1, 3, stride=2); {layer}")
+    if follows:
+        assert ca.overlap(net).side == "output"
+    else:
+        with pytest.raises(ca.ParameterError, match="patterns cannot be followed through that layer"):
+            ca.overlap(net)
+
+
+def test_the_gradient_of_branches_in_2d_is_torchs(torch: ModuleType) -> None:
+    rng = random.Random(15)
+
+    def axes(low: int, high: int) -> tuple[int, int]:
+        return rng.randint(low, high), rng.randint(low, high)
+
+    for _ in range(25):
+        stride, padding = axes(1, 3), axes(0, 1)
+        kernel = (1 + 2 * padding[0], 1 + 2 * padding[1])
+        net = ca.parse_network(f"""
+            z: ZeroPad2d({(*axes(0, 2), *axes(0, 2))})
+            a: Conv2d(1, 1, {kernel}, {stride}, {padding}, bias=False)
+            b: Conv2d(1, 1, 1, {stride}, bias=False)(z)
+            r: Add()(a, b)
+            c: Conv2d(1, 1, {axes(1, 3)}, {axes(1, 3)}, bias=False)
+        """)
+        size = (rng.randint(6, 16), rng.randint(6, 16))
+        values = torch.ones(1, 1, *size, dtype=torch.float64, requires_grad=True)
+        try:
+            ones_through_nodes(torch, net, values).sum().backward()
+        except RuntimeError:  # no positions are left
+            continue
+        found = ca.overlap(net, size)
+        assert (found.side, found.grid()) == ("gradient", values.grad[0, 0].round().long().tolist()), (net, size)
+
+
+def test_an_open_network_has_as_many_axes_as_its_input() -> None:
+    net = ca.Network.chain([ca.ConvTranspose(kernel_size=3, stride=2)] * 2)
+    once = (1, 1, 2, 1, 3, 2, 3, 1, 2, 1, 1)
+    assert ca.overlap(net, 2).counts == (once,)
+    assert ca.overlap(net, (2, 2, 2)).counts == (once,) * 3
+    assert len(ca.overlap(net).axes) == 1
+
+
+def test_a_network_after_a_linear_is_given_the_size_behind_it() -> None:
+    net = ca.parse_network(
+        "Linear(2, 12); Unflatten(1, (2, 2, 3)); ConvTranspose2d(2, 1, 3, 2); ReLU(); Conv2d(1, 1, 1)"
+    )
+    assert ca.overlap(net, (2, 3)).counts == ((1, 1, 2, 1, 1), (1, 1, 2, 1, 2, 1, 1))
+    down = ca.parse_network(
+        "Conv1d(1, 1, 3, stride=2); a: AvgPool1d(2); b: MaxPool1d(2)(0); f: Flatten()(a); Flatten()(b)"
+    )
+    assert ca.overlap(down, 13).counts == ((2, 2, 4, 2, 4, 2, 4, 2, 4, 2, 4, 2, 2),)
+
+
+def test_branches_of_fixed_size_have_no_interior() -> None:
+    pools = (
+        "p: AdaptiveAvgPool1d(3); u: ConvTranspose1d(1, 1, 2, stride=2); s: AdaptiveAvgPool1d(6)(input); Add()(u, s)"
+    )
+    found = ca.overlap(ca.parse_network(pools))
+    with pytest.raises(ca.ParameterError, match="accepts no input that is large enough to distinguish the border"):
+        _ = found.border
+
+
 # Single facts --------------------------------------------------------------------------------------------------------
 
 
@@ -648,6 +799,71 @@ def test_the_reason(layer: str, why: str) -> None:
     assert ca.overlap(ca.parse(layer)).why == why
 
 
+def test_the_reason_says_what_counting_finds() -> None:
+    for kernel, stride, dilation in product(range(1, 10), range(1, 9), range(1, 7)):
+        layer = ca.ConvTranspose(kernel_size=kernel, stride=stride, dilation=dilation)
+        found = ca.overlap(layer)
+        inputs = 2 * kernel * dilation + 6 * stride
+        inside = hits(kernel, stride, dilation, inputs)[dilation * (kernel - 1) : stride * (inputs - 1) + 1]
+        inside = inside[: len(inside) // stride * stride]  # whole periods
+        common = gcd(dilation, stride)
+        lanes = {inside[at] for at in range(len(inside)) if any(inside[at % common :: common])}  # not hit: another gcd
+        share = f"dilation {dilation} and stride {stride} share the factor {common}: 1 output in {common} is hit"
+        step = f"stride {stride}" if common == 1 else f"stride {stride}/{common}"
+        if stride == 1:
+            expected = ["stride 1 hits every output equally often"]
+        elif len(set(inside)) == 1:
+            apart = "" if dilation == 1 else f" and has no factor in common with dilation {dilation}"
+            expected = [f"stride {stride} divides kernel_size {kernel}{apart}"]
+        else:
+            expected = [share + (" at most" if 0 in lanes else "")] if common > 1 else []
+            if 0 in lanes:
+                expected += [f"kernel_size {kernel} is less than {step}: outputs in between are never hit"]
+            elif len(lanes) > 1:
+                few, many = sorted(lanes)
+                expected += [f"{step} does not divide kernel_size {kernel}: counts of {few} and {many}"]
+        assert found.why == "; ".join(expected), layer
+        assert found.frequencies == ((),)
+        assert found.separable
+
+
+@pytest.mark.parametrize(
+    ("layers", "why"),
+    [
+        ([(3, 2)], "stride 2 does not divide kernel_size 3: counts of 1 and 2"),
+        ([(3, 2), (1, 1)], "layer 0 adds 1/2 cycles per position, which no later layer removes"),
+        ([(5, 4), (1, 1)], "layer 0 adds 1/4 and 1/2 cycles per position, which no later layer removes"),
+        ([(9, 8), (1, 1)], "layer 0 adds 1/8, 1/4, 3/8 and 1/2 cycles per position, which no later layer removes"),
+        ([(11, 10), (1, 1)], "layer 0 adds 5 frequencies from 1/10 to 1/2 cycles per position, which no later layer removes"),
+        ([(3, 2), (4, 2), (5, 3)], "layer 0 adds 1/12, 1/4 and 5/12 cycles per position, which layer 1 removes, "
+         "layer 2 adds 1/3 cycles per position, which no later layer removes"),
+        ([(4, 2), (3, 3)], "every layer hits its outputs equally often"),
+    ],
+)  # fmt: skip
+def test_the_reason_of_a_stack(layers: list[tuple[int, int]], why: str) -> None:
+    net = ca.Network.chain([ca.ConvTranspose(kernel_size=kernel, stride=stride) for kernel, stride in layers])
+    assert ca.overlap(net).why == why
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("Conv1d(1, 1, 3); Conv1d(1, 1, 3)", "every stride is 1, so every input is hit equally often"),
+        ("Conv1d(1, 1, 2, 2); Conv1d(1, 1, 2, 2)", "every layer hits its inputs equally often"),
+        ("Conv1d(1, 1, 3, 2)", "stride 2 does not divide kernel_size 3: counts of 1 and 2"),
+        ("AdaptiveAvgPool1d(0)", "no window reads the inputs"),
+        ("AdaptiveAvgPool1d(1)", "every input lies in 1 of 1 window"),
+        ("AdaptiveAvgPool1d(18)", "every input lies in 2 of 18 windows"),
+        ("AdaptiveAvgPool1d(5)", "9 inputs cannot be divided evenly among 5 windows: some lie in more than others"),
+    ],
+)
+def test_the_reason_of_layers_that_read(text: str, why: str) -> None:
+    found = ca.overlap(ca.parse(text) if text.startswith("Adaptive") else ca.parse_network(text), 9)
+    assert found.why == why
+    assert found.holes == (text == "AdaptiveAvgPool1d(0)")
+    assert (found.border == ((0, 0),)) == text.startswith("Adaptive")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -676,8 +892,8 @@ def test_a_layer_without_a_pattern_is_refused(text: str, message: str) -> None:
         ("up: ConvTranspose2d(1, 1, 3, stride=2); MaxPool2d(2)", r"up .* upsamples before .*MaxPool2d"),
         ("Linear(2, 3)", "no layer at its end that upsamples"),
         (
-            "ConvTranspose1d(1, 1, 3, stride=70000)",
-            "product of the strides is 70000, more than the supported 65536: use fewer layers",
+            "ConvTranspose1d(1, 1, 3, stride=65537)",
+            "product of the strides is 65537, more than the supported 65536: use fewer layers",
         ),
     ],
 )
@@ -686,16 +902,35 @@ def test_a_network_without_a_pattern_is_refused(text: str, message: str) -> None
         ca.overlap(ca.parse_network(text))
 
 
+def test_the_largest_product_of_strides_is_accepted() -> None:
+    assert ca.overlap(ca.parse_network("ConvTranspose1d(1, 1, 256, 256); ConvTranspose1d(1, 1, 256, 256)")).even
+
+
 def test_sizes_and_positions_are_checked() -> None:
     layer = ca.parse("ConvTranspose2d(1, 1, 3, stride=2)")
     with pytest.raises(ca.ShapeError, match="lies outside 9x9: positions are counted from 0"):
         ca.overlap(layer, 4).count((9, 0))
     with pytest.raises(ca.ShapeError, match="has 1 number: give 2, one per axis"):
         ca.overlap(layer).count(0)
+    with pytest.raises(ca.ShapeError, match="input size 4 has 1 number: give 2, one per axis"):
+        ca.overlap(ca.Network.chain([layer]), (4,))
+    with pytest.raises(ca.ShapeError, match=r"position .* has 3 numbers: give 2, one per axis"):
+        ca.overlap(layer).count((0, 0, 0))
+    assert ca.overlap(layer, 4).count((8, 8)) == 1
+    with pytest.raises(ca.ShapeError, match="lies outside 9x9"):
+        ca.overlap(layer, 4).count((0, 9))
     with pytest.raises(ca.ShapeError, match="has 3 numbers: give 2, one per axis"):
         ca.overlap(ca.Network.chain([layer]), (4, 4, 4))
     with pytest.raises(ca.ShapeError, match="2 spatial axes"):
         ca.overlap(layer, (4, 4, 4))
+
+
+def test_an_overlap_cannot_be_changed() -> None:
+    found = ca.overlap(ca.ConvTranspose(kernel_size=3, stride=2))
+    with pytest.raises(FrozenInstanceError):
+        found.side = "gradient"  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        Grid((1,), [1]).sizes = (2,)  # type: ignore[misc]
 
 
 def test_an_empty_map_has_no_counts() -> None:

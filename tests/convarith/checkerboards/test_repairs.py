@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import random
+from itertools import count, product
 from types import ModuleType
 from typing import Any
 
@@ -17,7 +18,7 @@ from support.random_windows import random_transposed
 
 import convarith as ca
 from convarith.checkerboards.overlap import Scatter
-from convarith.checkerboards.repairs import repairs_of, resize, shuffle
+from convarith.checkerboards.repairs import repairs_of, resize, resized_axis, shuffle, shuffled_axis
 from convarith.layers.base import Layer
 
 
@@ -165,6 +166,62 @@ def test_a_bed_of_nails_becomes_nearest_neighbours() -> None:
             "Conv2d(8, 16, 3, padding=1); PixelShuffle(2)",
         ]),
         ("ConvTranspose2d(8, 4, 4, stride=2)", []),
+        ("Conv2d(1, 1, (1, 3), stride=(1, 2), padding=(0, 1))", [
+            "ZeroPad2d((1, 2, 0, 0)); Conv2d(1, 1, (1, 4), stride=(1, 2))",
+            "Conv2d(1, 1, (1, 3), padding=(0, 1)); AvgPool2d(kernel_size=(1, 2), ceil_mode=True)",
+        ]),
+        ("Conv2d(1, 1, 1, stride=2, padding=1)", [  # not pointwise: the padding has to come first
+            "ZeroPad2d((1, 2, 1, 2)); Conv2d(1, 1, 2, stride=2)",
+            "Conv2d(1, 1, 1, padding=1); AvgPool2d(kernel_size=2, ceil_mode=True)",
+        ]),
+        ("Conv2d(1, 1, 3, stride=2, padding=1, padding_mode='reflect')", [
+            "Conv2d(1, 1, 3, padding=1, padding_mode='reflect'); AvgPool2d(kernel_size=2, ceil_mode=True)",
+        ]),
+        ("MaxPool1d(2, 3)", [
+            "MaxPool1d(kernel_size=6, stride=3, padding=2)",
+            "MaxPool1d(kernel_size=2, stride=1); AvgPool1d(kernel_size=3, ceil_mode=True)",
+        ]),
+        ("AvgPool1d(1, 3)", [
+            "AvgPool1d(kernel_size=3, padding=1)",
+            "AvgPool1d(kernel_size=1); AvgPool1d(kernel_size=3, ceil_mode=True)",
+        ]),
+        ("LPPool1d(2, 3, 2)", [
+            "LPPool1d(2, kernel_size=4, stride=2, ceil_mode=True)",
+            "LPPool1d(2, kernel_size=3, stride=1); AvgPool1d(kernel_size=2, ceil_mode=True)",
+        ]),
+        ("MaxPool1d(3, 2, 1, ceil_mode=True)", ["MaxPool1d(kernel_size=2, padding=1, ceil_mode=True)"]),
+        ("MaxPool2d((2, 3), (2, 2))", [  # one axis would have to round up and the other down
+            "MaxPool2d(kernel_size=(2, 3), stride=1); AvgPool2d(kernel_size=2, ceil_mode=True)",
+        ]),
+        ("ConvTranspose2d(1, 4, 3, stride=(2, 3), padding=1)", [
+            "ConvTranspose2d(1, 4, (4, 3), stride=(2, 3), padding=(2, 1), output_padding=(1, 0))",
+            "Upsample(scale_factor=(2.0, 3.0)); Conv2d(1, 4, 3, padding=(1, 0)); ZeroPad2d((0, 0, 0, -1))",
+        ]),
+        ("ConvTranspose2d(2, 4, 2, stride=3, groups=2, bias=False)", [
+            "ConvTranspose2d(2, 4, 3, stride=3, padding=1, output_padding=1, groups=2, bias=False)",
+            "Upsample(scale_factor=3.0); Conv2d(2, 4, 3, padding=1, groups=2, bias=False); ZeroPad2d((0, -1, 0, -1))",
+            "Conv2d(2, 36, 3, padding=1, groups=2, bias=False); PixelShuffle(3); ZeroPad2d((0, -1, 0, -1))",
+        ]),
+        # of open dimension: what needs a padding or a crop that differs between the sides is left out
+        ("Conv(kernel_size=3, stride=2, padding=1)", [
+            "Conv(kernel_size=3, padding=1); AvgPool(kernel_size=2, ceil_mode=True)",
+        ]),
+        ("Conv(kernel_size=2, stride=4, padding=1)", [
+            "Conv(kernel_size=4, stride=4, padding=2)",
+            "Conv(kernel_size=2, padding=1); AvgPool(kernel_size=4, ceil_mode=True)",
+        ]),
+        ("Conv(kernel_size=1, stride=2)", ["AvgPool(kernel_size=2, ceil_mode=True); Conv(kernel_size=1)"]),
+        ("MaxPool(kernel_size=3, stride=2)", [
+            "MaxPool(kernel_size=4, stride=2, ceil_mode=True)",
+            "MaxPool(kernel_size=3, stride=1); AvgPool(kernel_size=2, ceil_mode=True)",
+        ]),
+        ("ConvTranspose(kernel_size=3, stride=2)", [
+            "ConvTranspose(kernel_size=4, stride=2, padding=1, output_padding=1)",
+            "Conv2d(kernel_size=3, padding=2); PixelShuffle(2); ZeroPad2d((-1, -2, -1, -2))",
+        ]),
+        ("ZeroInsert(stride=2)", ["Upsample(scale_factor=2.0)"]),
+        ("ZeroInsert(stride=(1, 2))", ["Upsample(scale_factor=(1.0, 2.0))"]),
+        ("ZeroInsert(stride=1)", []),
         ("Conv2d(1, 1, 4, stride=2)", []),
         ("ReLU()", []),
         ("Unfold(3, stride=2)", []),
@@ -172,6 +229,36 @@ def test_a_bed_of_nails_becomes_nearest_neighbours() -> None:
 )  # fmt: skip
 def test_the_usual_ones(text: str, repairs: list[str]) -> None:
     assert ["; ".join(map(str, repair.layers)) for repair in repairs_of(ca.parse(text))] == repairs
+
+
+def test_a_resize_and_a_shuffle_have_the_geometry_of_the_window() -> None:
+    """The same size for n inputs, and the same middle for each of them, to half a position."""
+    windows = product(range(1, 8), range(1, 5), range(1, 4), range(4), range(4))
+    for kernel, stride, dilation, before, after in windows:
+        scatter, span, inputs = Scatter(kernel, stride, dilation, before, after), dilation * (kernel - 1) + 1, 10
+        size, middle = stride * (inputs - 1) + span - before - after, (span - 1) / 2 - before
+
+        grown = resized_axis(scatter)
+        reach = grown.dilation * (grown.kernel - 1)
+        assert stride * inputs + 2 * grown.padding - reach + sum(grown.crop) == size, scatter
+        assert abs((stride - 1) / 2 + grown.padding - reach / 2 + grown.crop[0] - middle) <= 0.5, scatter
+        assert max(grown.crop) <= 0 <= grown.padding
+        assert grown.padding == 0 or 0 in grown.crop
+        if dilation == 1 and stride > 1:  # the smallest odd kernel from 3 on that reaches as far
+            assert (grown.dilation, grown.kernel) == (
+                1,
+                next(each for each in count(3, 2) if each >= kernel - stride + 1),
+            )
+        else:
+            assert (grown.dilation, grown.kernel) == (dilation, kernel)
+
+        grown = shuffled_axis(scatter)
+        assert stride * (inputs + 2 * grown.padding - grown.kernel + 1) + sum(grown.crop) == size, scatter
+        start = stride * (grown.padding - (grown.kernel - 1) / 2) + grown.crop[0]
+        assert abs(start + (stride - 1) / 2 - middle) <= 0.5, scatter
+        assert max(grown.crop) <= 0 <= grown.padding
+        assert grown.padding == 0 or max(grown.crop) > -stride
+        assert (grown.dilation, grown.kernel) == (1, next(each for each in count(3, 2) if each * stride >= span))
 
 
 def test_open_repairs_fit_every_dimension() -> None:
