@@ -456,3 +456,26 @@ def test_a_weight_of_the_kernels_shape_needs_one_channel() -> None:
     for text in ("Conv1d(1, 2, 3)", "Conv1d(2, 1, 3)", "Conv1d(2, 2, 3, groups=2)"):
         with pytest.raises(ca.ParameterError, match=r"the weight has shape \(3,\)"):
             ca.matrix.conv_matrix(ca.parse(text), 5, [1, 2, 3])
+
+
+def test_a_layer_of_another_form_has_a_matrix_if_it_says_so(torch: ModuleType) -> None:
+    """Adaptive pools read bins, which no layer with a matrix does: entries are listed, and nothing is shortened."""
+    from convarith.matrices.absolute_sums import largest_sums
+    from convarith.matrices.matrix import measured
+
+    class Adaptive(ca.AdaptiveAvgPool):
+        has_matrix = True
+
+    for size, output in (((7,), (3,)), ((4,), (4,)), ((2, 9), (3, 2)), ((1, 5), (1, 1))):
+        layer: Any = Adaptive(output_size=output)
+        matrix = ca.matrix.conv_matrix(layer, size)
+        x = values(Random(0), *size)
+        pooled = getattr(torch.nn.functional, f"adaptive_avg_pool{len(size)}d")(torch.tensor(x)[None, None], output)
+        equal(matrix @ x.ravel(), pooled.numpy(), layer, size)
+        assert ca.matrix.nnz(layer, size) == matrix.nnz
+        sums = matrix.toarray().sum(axis=1).max(), matrix.toarray().sum(axis=0).max()
+        assert largest_sums(layer, measured(layer, size), None) == pytest.approx(sums)
+        close = np.linalg.svd(matrix.toarray(), compute_uv=False)
+        assert ca.spectrum.singular_values(layer, size).values == pytest.approx(close)
+    with pytest.raises(ca.ParameterError, match=r"the 10,000,001 outputs of .* are too many to count"):
+        ca.matrix.nnz(Adaptive(output_size=10_000_001), 7)

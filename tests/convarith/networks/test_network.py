@@ -260,6 +260,7 @@ def test_a_flatten_ties_the_axes_together() -> None:
     sizes = net.size_map(0)
     assert (sizes.minimum, sizes.domain.words("H"), sizes.ends_at) == (28, "H = 28", "1")
     assert net.size_map(0, (1, 28, 15)).domain.words("H") == "H = 54"
+    assert [(tie.node, tie.value, tie.excluded, len(tie.factors)) for tie in net.sizes.ties] == [("2", 5408, False, 3)]
     assert net.output_shape((1, 54, 15)) == (10,)
     with pytest.raises(ca.ShapeError, match=r"2 .*Linear expects 5408 features in the last axis, got 5616"):
         net.output_shape((1, 29, 28))
@@ -465,3 +466,24 @@ def test_sizes_can_stop_at_a_node() -> None:
     stuck = ca.parse_network("a: Conv1d(1, 1, 3); Flatten(); b: Unflatten(1, (2, 4)); c: Conv1d(2, 1, 5)")
     with pytest.raises(ca.ShapeError, match=r"^a .* got 1x2: .* or kernel_size <= 2$"):  # no input works
         stuck.output_shape((1, 2))
+
+
+def test_networks_are_values() -> None:
+    one, same = (ca.parse_network(text) for text in ("a: ReLU(); Conv1d(1, 1, 3)", "a: ReLU()\n\n Conv1d(1, 1, 3)"))
+    assert {one: 1, same: 2} == {one: 2}
+    assert {one.nodes[0]: 1, same.nodes[0]: 2} == {one.nodes[0]: 2}
+    assert one != ca.parse_network("b: ReLU(); Conv1d(1, 1, 3)")
+
+
+def test_axes_that_nothing_tells_apart_are_one() -> None:
+    net = ca.parse_network("ReLU(); MaxPool(kernel_size=2)")
+    assert [domain.words("L") for domain in net.sizes.domains] == ["every L >= 2"]
+    assert [[name for name, _ in bounds] for bounds in net.sizes.bounds] == [["1"]]
+
+
+def test_a_message_shows_one_input_without_a_batch_as_a_batch_of_one() -> None:
+    net = ca.parse_network("a: Flatten(); b: ReLU()(input); c: Concat()(a, b)")
+    with pytest.raises(
+        ca.ShapeError, match=r"^c \(.*\): Concat\(\) got 24 and 2x3x4: Concat cannot join 1x24 and 1x2x3x4"
+    ):
+        net.output_shape((2, 3, 4))
