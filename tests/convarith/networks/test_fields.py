@@ -229,6 +229,8 @@ def test_a_batch_is_found_or_told() -> None:
     assert relu.trace((3, 4)).rows[0].receptive_field == (1,)
     assert relu.trace((3, 4), batched=True).rows[0].receptive_field == ()
     assert relu.trace((3, 4, 5), batched=True).rows[0].receptive_field == (1,)
+    twice = ca.parse_network("Add()(input, input)")
+    assert told(twice.trace((5,), batched=True).rows, "output", "receptive_field") == [[(5,)], [()]]
     dense = ca.parse_network("Flatten(); Linear(6, 2)")
     assert [dense.trace(shape).macs for shape in ((6,), (2, 3), (5, 2, 3), (1, 6))] == [12, 12, 60, 12]
     assert [dense.trace(shape).output for shape in ((6,), (2, 3), (5, 2, 3), (1, 6))] == [(2,), (2,), (5, 2), (2,)]

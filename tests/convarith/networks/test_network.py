@@ -10,6 +10,7 @@
 """
 
 import random
+from itertools import pairwise
 from math import prod
 from types import ModuleType
 
@@ -487,3 +488,16 @@ def test_a_message_shows_one_input_without_a_batch_as_a_batch_of_one() -> None:
         ca.ShapeError, match=r"^c \(.*\): Concat\(\) got 24 and 2x3x4: Concat cannot join 1x24 and 1x2x3x4"
     ):
         net.output_shape((2, 3, 4))
+
+
+def test_a_cycle_is_told_from_a_layer_on_with_its_place() -> None:
+    for text in ("a: ReLU()(c); b: ReLU()(a); c: ReLU()(b)", "x: ReLU(); b: ReLU()(c); c: Add()(b, x); d: ReLU()"):
+        with pytest.raises(ca.ParameterError, match="the layers form a cycle: ") as caught:
+            ca.parse_network(text)
+        place, cycle = str(caught.value).split(": the layers form a cycle: ")
+        names = cycle.split(" -> ")
+        assert names[0] == names[-1]
+        assert place == f"{names[0]} (line 1, column {text.index(names[0] + ': ') + 4})"
+        reads = {"a": "c", "b": "a", "c": "b"} if text.startswith("a") else {"b": "c", "c": "b"}
+        assert all(reads[layer] == read for layer, read in pairwise(names))
+        assert len(names) == len(reads) + 1
