@@ -159,7 +159,7 @@ def reads(layer: Layer, input_size: int | Sequence[int]) -> Reads:
     alone = (axis._replace(coefficients=None) for axis in patterns(layer, sizes))
     matrix = _assemble(alone, sizes, own, entries, layer.row_per_tap, shape)
     rows = np.repeat(np.arange(shape[0]), np.diff(matrix.indptr))
-    taps = rows // max(1, prod(sizes.outputs)) if layer.row_per_tap else matrix.data
+    taps = rows // prod(sizes.outputs) if layer.row_per_tap else matrix.data
     return Reads(rows, matrix.indices, taps)
 
 
@@ -251,8 +251,8 @@ def _bytes(layer: SpatialLayer, sizes: LayerSizes, entries: int, itemsize: int) 
 def _peak(layer: SpatialLayer, sizes: LayerSizes, entries: int, itemsize: int) -> int:
     """The most that `_assemble` holds at one time; each term names the arrays that are alive together."""
     index = 4 if max(*shape_of_matrix(layer, sizes), entries) < 2**31 else 8
-    axes = list(enumerate(zip(sizes.inputs, sizes.outputs, strict=True)))
-    along = [reads_of(layer, axis, size or 1, output or 1, len(axes)) for axis, (size, output) in axes]
+    ndim = len(sizes.inputs)
+    along = [reads_of(layer, axis, 1, 1, ndim) for axis in range(ndim)]  # as many candidates at every size
     pairs = prod(sizes.outputs) * prod(reads.candidates for reads in along)  # (position, candidate)
     own = pairs * (sizes.in_channels // sizes.groups)  # the same, for every input channel of one output channel
     share = 8 if any(reads.shares_differ for reads in along) else 0  # bytes per pair of an interpolation's shares
@@ -261,7 +261,7 @@ def _peak(layer: SpatialLayer, sizes: LayerSizes, entries: int, itemsize: int) -
     per_row = 16 * prod(sizes.outputs) + 2 * index * rows
     # Joining the axes: columns, taps and their sum, a truth value each; along a single axis three int64 arrays, from
     # which those are converted. Then the selected columns of one output channel and the places of their weights.
-    listed = pairs * max(3 * index + 1 + share, 24 if len(axes) == 1 else 0) + own * 2 * index
+    listed = pairs * max(3 * index + 1 + share, 24 if ndim == 1 else 0) + own * 2 * index
     # Filling the result: truth values, places in the weight (which numpy's take converts to 8 bytes), and the columns
     # of one output channel, unless they are the result itself.
     filled = pairs * (1 + share) + own * (index + 8 + (index if sizes.out_channels > 1 else 0))
@@ -429,7 +429,7 @@ def _assemble(
     indices = reads
     if count > 1:
         indices = np.empty((count, len(reads)), index)
-        first_read = np.arange(count) // max(1, count // sizes.groups) * own * size
+        first_read = np.arange(count) // (count // sizes.groups) * own * size
         np.add(reads, first_read.astype(index)[:, None], out=indices)
     data = np.empty((count, len(reads)), weight.dtype)
     if data.size:

@@ -302,9 +302,10 @@ def _exactly(layer: SpatialLayer, sizes: LayerSizes, weight: ArrayLike | None) -
         return None
     given = numbers(weight, "weight")
     weight_of(layer, sizes, given)
-    if not (abs(given) <= LARGEST).all():
+    exact: NDArray[Any] = given.astype(np.complex128 if given.dtype.kind == "c" else np.float64)
+    if not (abs(exact) <= LARGEST).all():  # in single precision the limit would be infinite
         raise ParameterError(f"the weight has numbers that are not finite or are beyond {LARGEST:g}: scale it")
-    return given.astype(np.complex128 if given.dtype.kind == "c" else np.float64)
+    return exact
 
 
 def _complete(layer: Layer, input_size: int | Sequence[int], weight: ArrayLike | None) -> SingularValues:

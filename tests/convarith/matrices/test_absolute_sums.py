@@ -79,3 +79,24 @@ def test_long_axes_take_no_memory() -> None:
         finally:
             tracemalloc.stop()
         assert (rows, columns) == pytest.approx(largest_sums(layer, measured(layer, (500, 500)), None))
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_sums_of_channels_are_those_of_one_group(groups: int) -> None:
+    """All ones, at an input position that every tap reads: a row sums what its group reads, a column what reads it."""
+    layer = ca.parse(f"Conv2d(4, 6, (3, 5), groups={groups})")
+    rows, columns = 15 * 4 / groups, 15 * 6 / groups
+    assert largest_sums(layer, measured(layer, (10**6, 10**6)), None) == (rows, columns)
+    back = ca.parse(f"ConvTranspose2d(4, 6, (3, 5), groups={groups})")
+    assert largest_sums(back, measured(back, (10**6, 10**6)), None) == (15 * 4 / groups, 15 * 6 / groups)
+
+
+def test_an_unfold_repeats_an_input_once_for_every_window() -> None:
+    layer = ca.Unfold(kernel_size=(3, 4), stride=(1, 2))
+    assert largest_sums(layer, measured(layer, (9, 20)), None) == (1.0, 3 * 2)
+    assert largest_sums(layer, measured(layer, (3, 4)), None) == (1.0, 1.0)
+
+
+def test_a_constant_share_is_counted_with_its_size_alone() -> None:
+    layer = ca.AvgPool(kernel_size=(2, 2), divisor_override=-8)
+    assert largest_sums(layer, measured(layer, (6, 6)), None) == (0.5, 0.125)

@@ -113,3 +113,50 @@ def test_a_count_takes_a_few_operations(layer: Any, monkeypatch: pytest.MonkeyPa
 def test_shares_that_are_rounded_are_counted_up_to_a_limit() -> None:
     with pytest.raises(ca.ParameterError, match=r"the 30,000,003 outputs of Upsample.* are too many to count"):
         ca.matrix.nnz(ca.Upsample(scale_factor=3, mode="linear"), 10_000_001)
+
+
+def test_nothing_is_read_from_nothing() -> None:
+    for layer in (ca.Upsample(size=4, mode="linear"), ca.Conv(kernel_size=1), ca.ZeroInsert(stride=2)):
+        assert entries_along(layer, 0, 0, 4) == entries_along(layer, 0, 3, 0) == 0
+    assert pairs_inside(0, 3, 1, 1, 0, -9, 9) == pairs_inside(3, 0, 1, 1, 0, -9, 9) == 0
+    assert pairs_inside(3, 3, 1, 1, 0, 9, -9) == 0
+
+
+@pytest.mark.parametrize("size", [1, 2, 15, 16, 17, 18, 40, 10**9])
+def test_linear_upsampling_by_a_power_of_two_reads_one_input_at_its_ends(size: int) -> None:
+    pytest.importorskip("numpy", reason="interpolation is counted with numpy")
+    for factor in (2, 4, 8):  # two inputs for each of the others
+        layer = ca.Upsample(scale_factor=factor, mode="linear")
+        assert entries_along(layer, 0, size, factor * size) == 2 * factor * size - factor
+    assert entries_along(ca.Upsample(scale_factor=1, mode="linear"), 0, size, size) == size
+    assert entries_along(ca.Upsample(scale_factor=3, mode="nearest"), 0, size, 3 * size) == 3 * size
+
+
+@pytest.mark.parametrize(
+    ("size", "output", "period"),
+    [(9, 9, 1), (9, 18, 2), (9, 36, 4), (9, 72, 8), (9, 27, None), (9, 45, None), (9, 54, None), (9, 19, None),
+     (9, 3, None), (9, 0, None), (0, 9, None), (2, 1, None)],
+)  # fmt: skip
+def test_the_interior_repeats_at_powers_of_two(size: int, output: int, period: int | None) -> None:
+    for corners in (False, True):
+        layer = ca.Upsample(size=output or 1, mode="linear", align_corners=corners)
+        reads: Any = layer.reads(0, size or 1, output or 1)
+        assert counting.interior_period(reads, size, output) == (None if corners and output != size else period)
+
+
+def test_an_interpolation_is_countable_up_to_the_limit_or_at_powers_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "MOST_COUNTED", 30)
+
+    def linear(factor: float, corners: bool | None = None) -> Any:
+        return ca.Upsample(scale_factor=factor, mode="linear", align_corners=corners)
+
+    counting.check_countable(linear(3), (10,), (30,))
+    for layer in (linear(2), linear(4), ca.Upsample(scale_factor=3), ca.Conv(kernel_size=3), ca.ZeroInsert(stride=3)):
+        counting.check_countable(layer, (100,), layer.output_size(100))
+    for layer, inputs, outputs in (
+        (linear(3), (11,), (33,)), (linear(2, corners=True), (16,), (32,)), (linear(1.5), (40,), (60,)),
+        (ca.Upsample(size=(4, 31), mode="bilinear"), (4, 30), (4, 31)),
+        (ca.Upsample(size=(31, 4), mode="bilinear"), (30, 4), (31, 4)),
+    ):  # fmt: skip
+        with pytest.raises(ca.ParameterError, match=r"^the (3\d|60) outputs of .* are too many to count.*, up to 30;"):
+            counting.check_countable(layer, inputs, outputs)

@@ -13,7 +13,9 @@ The laws, over random parameters in 1-D to 3-D:
 
 from __future__ import annotations
 
+import io
 import itertools
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -339,3 +341,141 @@ def test_reads_say_which_weight_stands_where(random_matrices: int) -> None:
         equal(built.ravel(), matrix.toarray(), layer, size)
     taps = ca.matrix.reads(ca.Unfold(kernel_size=2), (3, 3)).weights
     assert taps.tolist() == [tap for tap in range(4) for _ in range(4)]
+
+
+def test_bytes_are_counted_by_hand() -> None:
+    """Each value takes 8 bytes or as told; columns and row ends take 4, or 8 where a number does not fit."""
+    most = 2**31 - 1
+    one, shrinks, grows = ca.Conv(kernel_size=1), ca.Conv(kernel_size=1, stride=most), ca.ZeroInsert(stride=most)
+    assert ca.matrix.bytes_needed(one, most) == 12 * most + 4 * (most + 1)
+    assert ca.matrix.bytes_needed(one, most + 1) == 16 * (most + 1) + 8 * (most + 2)
+    assert ca.matrix.bytes_needed(one, most, 4) == 8 * most + 4 * (most + 1)
+    assert ca.matrix.bytes_needed(shrinks, most) == 12 + 4 * 2  # one row, that many columns
+    assert ca.matrix.bytes_needed(shrinks, most + 1) == 2 * 16 + 8 * 3
+    rows = grows.output_size(2)[0]
+    assert rows > most
+    assert ca.matrix.bytes_needed(grows, 2) == 2 * 16 + 8 * (rows + 1)
+    assert ca.matrix.bytes_needed(grows, 1) == 12 + 4 * (grows.output_size(1)[0] + 1)
+    dense = ca.Conv(kernel_size=2**16, padding=2**15)
+    assert ca.matrix.nnz(dense, 2**16) > most
+    assert ca.matrix.bytes_needed(dense, 2**16) == 16 * ca.matrix.nnz(dense, 2**16) + 8 * (2**16 + 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "itemsize", "rows_and_ends", "largest"),
+    [
+        # Along one axis 3 arrays of 8 bytes for each of 5 * 5 pairs, then columns and places of 4 bytes.
+        ("Conv1d(1, 1, 5)", 9, 8, 16 * 5 + 8 * 5, 25 * (24 + 8)),
+        # 4 * 4 pairs of a truth value, place and converted place, and the result of 16 entries and 5 row ends.
+        ("Conv2d(1, 1, 2)", (3, 3), 8, 16 * 4 + 8 * 4, 16 * (1 + 4 + 8) + 16 * 12 + 5 * 4),
+        # 2 positions, 12 rows: 8 pairs for 2 channels each, whose columns are held, too, and 96 entries.
+        ("Conv2d(4, 6, 2, groups=2)", (2, 3), 8, 16 * 2 + 8 * 12, 8 + 16 * (4 + 8 + 4) + 96 * 12 + 13 * 4),
+        ("Conv2d(4, 6, 2, groups=2)", (2, 3), 4, 16 * 2 + 8 * 12, 8 + 16 * (4 + 8 + 4) + 96 * 8 + 13 * 4),
+        # 16 positions with 4 candidates: columns, taps and their sum, a truth value and a share of 8 bytes.
+        ("Upsample(scale_factor=2, mode='bilinear')", (2, 2), 8, 16 * 16 + 8 * 16, 64 * (12 + 1 + 8 + 8)),
+        # The same with 4 outputs: there the result is larger, as every entry is stored.
+        ("Upsample(size=2, mode='bilinear')", (4, 4), 8, 16 * 4 + 8 * 4, 16 * (1 + 8 + 4 + 8) + 16 * 12 + 5 * 4),
+        # Every tap has 4 rows.
+        ("Unfold(2)", (3, 3), 8, 16 * 4 + 8 * 16, 16 * (1 + 4 + 8) + 16 * 12 + 17 * 4),
+        ("ZeroInsert1d(2)", 0, 8, 0, 4),
+        ("Conv1d(1, 1, 1)", 2**31 - 1, 8, 24 * (2**31 - 1), 32 * (2**31 - 1)),
+        ("Conv1d(1, 1, 1)", 2**31, 8, 32 * 2**31, 41 * 2**31 + 8),
+    ],
+)
+def test_the_peak_is_counted_by_hand(text: str, size: Any, itemsize: int, rows_and_ends: int, largest: int) -> None:
+    assert ca.matrix.peak_bytes(ca.parse(text), size, itemsize) == rows_and_ends + largest
+
+
+def test_the_peak_is_not_far_above_what_a_build_takes() -> None:
+    for text in ("Conv2d(2, 3, 3, padding=1)", "Conv2d(8, 1, 3)", "Conv3d(1, 1, 3)", "AvgPool2d(2)"):
+        layer: Any = ca.parse(text)
+        size = (round(4e4 ** (1 / layer.ndim)),) * layer.ndim
+        assert peak(layer, size) > 0.8 * ca.matrix.peak_bytes(layer, size), text
+
+
+def test_every_matrix_says_that_it_is_canonical() -> None:
+    for mode in MODES:
+        layer = ca.Conv(kernel_size=3, padding=2, padding_mode=mode)
+        assert ca.matrix.conv_matrix(layer, 3).has_canonical_format, mode
+        assert ca.matrix.conv_matrix(layer, 3).has_sorted_indices, mode
+
+
+def test_reads_of_a_window_as_large_as_the_input() -> None:
+    found = ca.matrix.reads(ca.Unfold(kernel_size=3), (3, 3))
+    assert found.rows.tolist() == found.columns.tolist() == found.weights.tolist() == list(range(9))
+
+
+def test_the_free_memory_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    from convarith.matrices import matrix
+
+    lines = ["MemTotal:  99 kB\n", "MemFree: 5 kB\n", "MemAvailable:    7 kB\n", "Cached: 3 kB\n"]
+    monkeypatch.setattr(matrix, "open", lambda *_, **__: io.StringIO("".join(lines)), raising=False)
+    assert matrix.free_memory() == 7 * 1024
+    matrix.refuse_beyond_memory(7 * 1024, "this")
+    with pytest.raises(ca.ParameterError, match=r"^this needs 7,169 bytes, but 7,168 are free: take a smaller input"):
+        matrix.refuse_beyond_memory(7 * 1024 + 1, "this")
+    with pytest.raises(ca.ParameterError, match=r"^this needs at least 7,169 bytes"):
+        matrix.refuse_beyond_memory(7 * 1024 + 1, "this", at_least=True)
+    with pytest.raises(ca.ParameterError, match=r"^the 98 x 100 matrix of .* at 100 needs 11,[\d,]+ bytes"):
+        ca.matrix.check_memory(ca.Conv(kernel_size=3), 100)
+    ca.matrix.check_memory(ca.Conv(kernel_size=3), 9)
+    lines.pop(2)
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 5, "SC_PAGE_SIZE": 4096}.__getitem__, raising=False)
+    assert matrix.free_memory() == 5 * 4096
+    monkeypatch.setattr(os, "sysconf", lambda name: int(name), raising=False)
+    assert matrix.free_memory() is None
+    matrix.refuse_beyond_memory(10**30, "anything")
+
+
+def test_numbers_of_any_kind_are_taken(torch: ModuleType) -> None:
+    layer = ca.Conv(kernel_size=2)
+    for weight, kind in (
+        ([1, 2], np.float64), (np.array([1, 2], np.float32), np.float32), (np.array([1j, 2]), np.complex128),
+        (torch.tensor([1.0, 2.0], requires_grad=True), np.float32), ([True, True], np.float64),
+    ):  # fmt: skip
+        assert ca.matrix.conv_matrix(layer, 3, weight).dtype == kind
+    with pytest.raises(ca.ParameterError, match="the bias is not an array of numbers"):
+        ca.matrix.affine(layer, 3, bias=["a"])
+
+
+def test_a_bias_is_added_to_every_position_of_its_channel() -> None:
+    layer = ca.Conv(kernel_size=2, groups=2)
+    assert ca.matrix.affine(layer, 4, bias=[1, 2])[1].tolist() == [1, 1, 1, 2, 2, 2]
+    assert ca.matrix.affine(layer, 4)[1].tolist() == [0] * 6
+    assert ca.matrix.affine(ca.AvgPool(kernel_size=2), 4)[1].tolist() == [0, 0]
+    assert ca.matrix.affine(ca.parse("Conv1d(0, 2, 1)"), 4, bias=[1, 2])[1].tolist() == []
+    with pytest.raises(ca.ParameterError, match="has no bias"):
+        ca.matrix.affine(ca.AvgPool(kernel_size=2), 4, bias=[1])
+    weight = np.ones((1, 2), np.float32)
+    assert ca.matrix.affine(ca.Conv(kernel_size=(1, 2)), (2, 2), weight)[1].dtype == np.float32
+
+
+def test_a_weight_of_the_kernels_shape_needs_one_channel() -> None:
+    for text in ("Conv1d(1, 1, 3)", "ConvTranspose1d(1, 1, 3)"):
+        assert ca.matrix.conv_matrix(ca.parse(text), 5, [1, 2, 3]).sum() > 0
+    for text in ("Conv1d(1, 2, 3)", "Conv1d(2, 1, 3)", "Conv1d(2, 2, 3, groups=2)"):
+        with pytest.raises(ca.ParameterError, match=r"the weight has shape \(3,\)"):
+            ca.matrix.conv_matrix(ca.parse(text), 5, [1, 2, 3])
+
+
+def test_a_layer_of_another_form_has_a_matrix_if_it_says_so(torch: ModuleType) -> None:
+    """Adaptive pools read bins, which no layer with a matrix does: entries are listed, and nothing is shortened."""
+    from convarith.matrices.absolute_sums import largest_sums
+    from convarith.matrices.matrix import measured
+
+    class Adaptive(ca.AdaptiveAvgPool):
+        has_matrix = True
+
+    for size, output in (((7,), (3,)), ((4,), (4,)), ((2, 9), (3, 2)), ((1, 5), (1, 1))):
+        layer: Any = Adaptive(output_size=output)
+        matrix = ca.matrix.conv_matrix(layer, size)
+        x = values(Random(0), *size)
+        pooled = getattr(torch.nn.functional, f"adaptive_avg_pool{len(size)}d")(torch.tensor(x)[None, None], output)
+        equal(matrix @ x.ravel(), pooled.numpy(), layer, size)
+        assert ca.matrix.nnz(layer, size) == matrix.nnz
+        sums = matrix.toarray().sum(axis=1).max(), matrix.toarray().sum(axis=0).max()
+        assert largest_sums(layer, measured(layer, size), None) == pytest.approx(sums)
+        close = np.linalg.svd(matrix.toarray(), compute_uv=False)
+        assert ca.spectrum.singular_values(layer, size).values == pytest.approx(close)
+    with pytest.raises(ca.ParameterError, match=r"the 10,000,001 outputs of .* are too many to count"):
+        ca.matrix.nnz(Adaptive(output_size=10_000_001), 7)

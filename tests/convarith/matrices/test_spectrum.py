@@ -22,6 +22,7 @@ import pytest
 from support.linear_layers import random_conv, random_linear, values
 
 import convarith as ca
+from convarith.matrices import spectrum
 
 np = pytest.importorskip("numpy", reason="matrices need numpy")
 pytest.importorskip("scipy", reason="matrices need scipy")
@@ -270,3 +271,244 @@ def test_nothing_at_all() -> None:
     zero = ca.spectrum.stability(ca.Conv(kernel_size=3), 9, [0, 0, 0])
     assert (zero.largest, zero.rank, zero.bound, zero.condition) == (0.0, 0, 0.0, inf)
     assert ca.spectrum.singular_values(ca.Conv(kernel_size=3), 9, [0, 0, 0], 2, "Lanczos").values.tolist() == [0, 0]
+
+
+# Which method, and in which words -------------------------------------------------------------------------------------
+
+WORK: dict[str, tuple[Any, tuple[int, ...], int]] = {
+    # By axis: an SVD of 3 x 6 and one of 2 x 4, then the products of 3 and 2 values.
+    "by axis": (ca.AvgPool(kernel_size=2), (6, 4), 3 * 6 * 3 + 2 * 4 * 2 + 3 * 2),
+    # By frequency: 2 groups, 6/2 frequencies, each of (4/2 outputs) x (2/2 inputs * 2 phases) and the overhead of each.
+    "by frequency": (
+        ca.parse("Conv1d(2, 4, 2, stride=2, groups=2, padding_mode='circular')"), (6,), 2 * 3 * (2 * 2 * 2 + 3000)
+    ),
+    # Dense: 2 blocks of (2 * 4) x (1 * 5).
+    "dense": (ca.parse("Conv1d(2, 4, 2, groups=2)"), (5,), 2 * (8 * 5 * 5)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", WORK)
+def test_an_exact_method_is_taken_up_to_its_limit(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, size, work = WORK[method]
+    monkeypatch.setattr(spectrum, "MOST_WORK", work)
+    assert ca.spectrum.singular_values(layer, size).method == method
+    assert ca.spectrum.stability(layer, size).method == method
+    monkeypatch.setattr(spectrum, "MOST_WORK", work - 1)
+    next_one = "dense" if method == "by frequency" else "Lanczos"
+    assert ca.spectrum.singular_values(layer, size, count=1).method == next_one
+
+
+def test_the_bound_by_frequency_is_taken_up_to_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, weight = ca.Conv(kernel_size=3, stride=2, padding=1), [1.0, 2.0, -4.0]
+    # 5 + 2 positions are rounded up to 8: 4 frequencies, each of 1 x 2 phases.
+    monkeypatch.setattr(spectrum, "MOST_WORK", 4 * (2 + 3000))
+    around = ca.Conv(kernel_size=3, stride=2, padding=((1, 0),), padding_mode="circular")
+    assert ca.spectrum.bound(layer, 5, weight) == pytest.approx(svd(dense(around, 8, weight))[0], rel=1e-12)
+    monkeypatch.setattr(spectrum, "MOST_WORK", 4 * (2 + 3000) - 1)
+    rows, columns = 7.0, 5.0  # |1| + |2| + |-4|, and 1 + |-4|
+    assert ca.spectrum.bound(layer, 5, weight) == pytest.approx((rows * columns) ** 0.5, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        ca.parse("Conv1d(4, 6, 3, padding=1, groups=2)"), ca.parse("ConvTranspose1d(4, 6, 3, stride=2, groups=2)"),
+        ca.parse("Conv1d(2, 4, 3, padding=1, padding_mode='circular')"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_bound_without_a_weight_is_that_of_ones(layer: Any) -> None:
+    ones = np.ones(layer.weight_shape(1))
+    assert ca.spectrum.bound(layer, 6) == pytest.approx(ca.spectrum.bound(layer, 6, ones), rel=1e-12)
+    assert ca.spectrum.bound(layer, 6, 1j * ones) == pytest.approx(ca.spectrum.bound(layer, 6), rel=1e-12)
+
+
+def test_a_complex_weight_is_bounded_by_all_frequencies() -> None:
+    layer = ca.Conv(kernel_size=2, padding=((0, 1),), padding_mode="circular")
+    for weight in ([1, 1j], [1, -1j], [2j, 1 + 1j]):
+        found = ca.spectrum.singular_values(layer, 8, weight)
+        close(found.values, svd(dense(layer, 8, weight)))
+        assert ca.spectrum.bound(layer, 8, weight) == pytest.approx(found.values[0], rel=1e-12)
+
+
+def test_lanczos_finds_six_values_unless_a_count_is_given() -> None:
+    layer, weight = ca.Conv(kernel_size=3, padding=1), [1.0, -2.0, 3.0]
+    for count, expected in {None: 6, 1: 1, 9: 9}.items():
+        found = ca.spectrum.singular_values(layer, 30, weight, count=count, method="Lanczos")
+        assert (len(found.values), found.complete, found.method) == (expected, False, "Lanczos")
+        close(found.values, svd(dense(layer, 30, weight))[:expected])
+    for count in (1, 4, 5, 9):
+        values_found = ca.spectrum.singular_values(layer, 5, weight, count=count)
+        assert (len(values_found.values), values_found.complete) == (min(count, 5), count >= 5)
+        close(values_found.values, svd(dense(layer, 5, weight))[:count])
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 1.5, 2.0, 3.0, 4.0])
+def test_a_value_at_the_rounding_counts_as_numpy_counts_it(scale: float) -> None:
+    for ins, outs in ((2, 2), (2, 4), (4, 2)):
+        layer = ca.parse(f"Conv1d({ins}, {outs}, 1)")
+        weight = np.zeros((outs, ins, 1))
+        weight[0, 0], weight[1, 1] = 8, 8 * scale * 2.0**-52
+        assert ca.spectrum.structural_rank(layer, 1, weight) is None
+        expected = np.linalg.matrix_rank(weight[:, :, 0])
+        assert ca.spectrum.rank(layer, 1, weight) == expected
+        assert (ca.spectrum.condition(layer, 1, weight) == inf) == (expected == 1)
+        assert (ca.spectrum.stability(layer, 1, weight).smallest == 0) == (expected == 1)
+
+
+def test_a_structural_rank_needs_one_channel_per_group_no_padding_and_no_zero_kernel() -> None:
+    known = {
+        "Conv1d(4, 2, 3, groups=2)": 2 * 5, "Conv1d(4, 1, 3, stride=2)": 3, "ConvTranspose1d(2, 4, 3, groups=2)": 2 * 7,
+        "ConvTranspose1d(1, 4, 3)": 7,
+    }  # fmt: skip
+    for text, expected in known.items():
+        layer: Any = ca.parse(text)
+        assert ca.spectrum.structural_rank(layer, 7) == expected, text
+        weight = np.ones(layer.weight_shape(1))
+        assert ca.spectrum.structural_rank(layer, 7, weight) == expected, text
+        weight[..., 1:] = 0
+        assert ca.spectrum.structural_rank(layer, 7, weight) == expected, text
+        weight[: 1 if layer.weight_shape(1)[0] <= 2 else 2] = 0  # the kernel of the first group
+        assert ca.spectrum.structural_rank(layer, 7, weight) is None, text
+    for text in (
+        "Conv1d(4, 4, 3, groups=2)",
+        "Conv1d(1, 1, 3, padding=1)",
+        "ConvTranspose1d(4, 2, 3, groups=2)",
+        "Unfold(3)",
+    ):
+        layer = ca.parse(text)
+        assert ca.spectrum.structural_rank(layer, (7, 7) if text == "Unfold(3)" else 7) is None, text
+    assert ca.spectrum.structural_rank(ca.Conv(kernel_size=(2, 2), padding=((0, 0), (0, 1))), (4, 4)) is None
+    assert ca.spectrum.structural_rank(ca.Conv(kernel_size=1, in_channels=0, out_channels=1), 4) is None
+
+
+def told(rows: int, columns: int, largest: float | None, smallest: float | None, rank: int | None, method: str) -> str:
+    return ca.spectrum.Stability(rows, columns, largest, smallest, rank, None, 12345.678, method).amplifies
+
+
+def test_what_a_layer_amplifies_is_said_in_words() -> None:
+    assert told(5, 5, None, None, None, "") == "by a factor of at most 1.235e+04"
+    assert told(5, 5, 2.0, None, None, "Lanczos") == "by a factor of 2 for some input, at most 1.235e+04"
+    assert told(5, 5, 2.0, 1.0, 5, "dense") == "by a factor between 1 and 2"
+    assert told(5, 5, 2.0, 2.00001, 5, "dense") == "by a factor of 2"
+    assert told(5, 5, 2.0, 0.0, 4, "dense") == "by a factor of at most 2; 1 of 5 input directions is lost"
+    assert told(4, 5, 2.0, 1.0, 4, "dense") == "by a factor of at most 2; 1 of 5 input directions is lost"
+    assert told(5, 5, 2.0, 0.0, 3, "dense") == "by a factor of at most 2; 2 of 5 input directions are lost"
+    assert told(7, 5, 2.0, 1.0, 5, "dense") == "by a factor between 1 and 2"
+    assert told(9, 2000, 2.0, None, None, "dense").endswith(
+        "at most 2; at least 1,991 of 2,000 input directions are lost"
+    )
+    assert told(4, 5, None, None, None, "").endswith("; at least 1 of 5 input directions is lost")
+    assert told(5, 5, 2.0, None, 5, "dense") == "by a factor of at most 2"
+
+
+def test_stability_is_the_singular_values_rank_and_condition() -> None:
+    for case in range(CASES // 2):
+        layer, size, weight = random_linear(Random(case))
+        found, all_of_them = ca.spectrum.stability(layer, size, weight), svd(dense(layer, size, weight))
+        reach = ca.spectrum.rank(layer, size, weight)
+        assert found.rank == reach
+        full = reach == len(all_of_them) and reach > 0
+        assert found.condition == (pytest.approx(all_of_them[0] / all_of_them[-1], rel=1e-6) if full else inf)
+        close(found.smallest, all_of_them[-1] if full else 0.0)
+        bounded = ca.spectrum.stability(layer, size, weight, estimate=False)
+        assert bounded[:6] == found[:6]
+    assert ca.spectrum.stability(ca.Conv(kernel_size=1), 4, [3]).bound >= 3
+
+
+def test_weights_up_to_the_largest_are_taken() -> None:
+    layer = ca.Conv(kernel_size=2)
+    assert ca.spectrum.stability(layer, 4, [1e100, -1e100]).largest == pytest.approx(1e100 * 2 * np.cos(np.pi / 8))
+    for weight in ([1.1e100, 0], [-1.1e100, 0], [0, inf], [2e100j, 0], np.array([0, -inf], np.float32)):
+        with pytest.raises(ca.ParameterError, match=r"not finite or are beyond 1e\+100: scale it"):
+            ca.spectrum.stability(layer, 4, weight)
+
+
+def test_a_single_precision_weight_is_computed_in_double_precision() -> None:
+    layer = ca.Conv(kernel_size=3, padding=1)
+    for kind in (np.float16, np.float32, np.complex64):
+        weight = np.array([1, 0.1, -3], kind)
+        expected = svd(dense(layer, 9, weight.astype(complex)))
+        found = ca.spectrum.singular_values(layer, 9, weight)
+        assert np.abs(found.values - expected).max() < 1e-13
+        assert ca.spectrum.bound(layer, 9, weight) >= expected[0]
+
+
+def test_a_circular_convolution_that_does_not_go_round_once_is_dense() -> None:
+    for padding, stride, size, method in (
+        ((1, 1), 1, 6, "by frequency"), ((2, 0), 1, 6, "by frequency"), ((1, 0), 2, 6, "by frequency"),
+        ((2, 1), 1, 6, "dense"), ((1, 0), 1, 6, "dense"), ((1, 1), 2, 5, "dense"), ((-1, 3), 1, 6, "dense"),
+    ):  # fmt: skip
+        layer = ca.Conv(kernel_size=3, stride=stride, padding=(padding,), padding_mode="circular")
+        found = ca.spectrum.singular_values(layer, size, [1, 2, -1])
+        assert found.method == method, (padding, stride, size)
+        close(found.values, svd(dense(layer, size, [1, 2, -1])))
+        assert ca.spectrum.bound(layer, size, [1, 2, -1]) >= found.values[0] * (1 - 1e-12)
+
+
+def test_all_singular_values_of_a_large_matrix_are_refused_from_the_limit_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = ca.Conv(kernel_size=2, padding=1)
+    work = 6 * 5 * 5
+    monkeypatch.setattr(spectrum, "MOST_WORK", work)
+    assert ca.spectrum.rank(layer, 5) == 5
+    monkeypatch.setattr(spectrum, "MOST_WORK", work - 1)
+    for ask in (ca.spectrum.rank, ca.spectrum.condition):
+        with pytest.raises(
+            ca.ParameterError, match=r"of the 6 x 5 matrix of .* take 150 multiplications, more than 149"
+        ):
+            ask(layer, 5)
+
+
+# Operators ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_linear_is_a_convolution_in_one_to_three_dimensions() -> None:
+    linear = ca.parse("Linear(16, 3, bias=False)")
+    for shape, text in {
+        (2, 8): "Conv1d(2, 3, 8, bias=False)", (1, 4, 4): "Conv2d(1, 3, 4, bias=False)",
+        (4, 1, 4): "Conv2d(4, 3, (1, 4), bias=False)", (2, 2, 2, 2): "Conv3d(2, 3, 2, bias=False)",
+    }.items():  # fmt: skip
+        assert ca.views.as_convolution(linear, shape) == ca.parse(text)
+    for shape in ((16,), (1, 2, 2, 2, 2), (2, 7)):
+        with pytest.raises(
+            ca.ParameterError, match=r"give the \(C, \*spatial\) shape of the map before it is flattened"
+        ):
+            ca.views.as_convolution(linear, shape)
+
+
+def test_an_adjoint_keeps_the_form_of_its_layer() -> None:
+    """Equal numbers stay one number where the dimension is open, and the channels change sides."""
+    adjoint = ca.views.adjoint
+    assert str(adjoint(ca.ConvTranspose(kernel_size=3, padding=1), 5)) == "Conv(kernel_size=3, padding=1)"
+    assert adjoint(ca.ConvTranspose(kernel_size=3, padding=(1, 2)), (5, 5)) == ca.Conv(kernel_size=3, padding=(1, 2))
+    dilated = ca.ConvTranspose(kernel_size=3, stride=1, dilation=3, output_padding=2)
+    assert adjoint(dilated, 5) == ca.Conv(kernel_size=3, dilation=3, padding=((0, -2),))
+    text = "ConvTranspose2d(4, 6, 3, stride=2, padding=1, groups=2, bias=False)"
+    assert adjoint(ca.parse(text), (5, 5)) == ca.parse("Conv2d(6, 4, 3, stride=2, padding=1, groups=2, bias=False)")
+    for mode in ("reflect", "circular"):
+        with pytest.raises(ca.ParameterError, match="is not a layer: use conv_matrix"):
+            adjoint(ca.Conv(kernel_size=3, padding=1, padding_mode=mode), 5)
+
+
+def test_memory_is_refused_by_what_a_product_and_a_dense_matrix_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    conv = ca.parse("Conv2d(4, 6, 2, groups=2)")
+    unfolded, dense_matrix = 2 * 8 * (4 * 4 * 6), 8 * (6 * 6) * (4 * 12)
+    monkeypatch.setattr("convarith.matrices.matrix.free_memory", lambda: unfolded)
+    assert ca.views.operator(conv, (3, 4)).shape == (36, 48)
+    monkeypatch.setattr("convarith.matrices.matrix.free_memory", lambda: unfolded - 1)
+    with pytest.raises(ca.ParameterError, match=f"^the unfolded input of .* at 3x4 needs {unfolded:,} bytes"):
+        ca.views.operator(conv, (3, 4))
+    monkeypatch.setattr("convarith.matrices.matrix.free_memory", lambda: dense_matrix)
+    assert ca.views.fully_connected(conv, (3, 4)).weight.shape == (36, 48)
+    monkeypatch.setattr("convarith.matrices.matrix.free_memory", lambda: dense_matrix - 1)
+    with pytest.raises(ca.ParameterError, match=f"^the dense 36 x 48 matrix of .* needs {dense_matrix:,} bytes"):
+        ca.views.fully_connected(conv, (3, 4))
+    blocks = 2 * 8 * (3 * 6) * (2 * 12)
+    monkeypatch.setattr("convarith.matrices.matrix.free_memory", lambda: blocks - 1)
+    with pytest.raises(ca.ParameterError, match=f"^a dense 18 x 24 block of the matrix of .* needs {blocks:,} bytes"):
+        ca.spectrum.singular_values(conv, (3, 4), method="dense")
+    around = ca.parse("Conv2d(4, 6, 3, padding=1, padding_mode='circular', groups=2)")
+    transform = 2 * 16 * (6 * 2) * 12
+    monkeypatch.setattr("convarith.matrices.matrix.free_memory", lambda: transform - 1)
+    with pytest.raises(ca.ParameterError, match=f"^the Fourier transform of .* at 3x4 needs {transform:,} bytes"):
+        ca.spectrum.singular_values(around, (3, 4), method="by frequency")

@@ -10,6 +10,7 @@
 """
 
 import random
+from itertools import pairwise
 from math import prod
 from types import ModuleType
 
@@ -18,6 +19,8 @@ from support.random_networks import random_layer, random_network, random_shape
 
 import convarith as ca
 from convarith.layers.base import SpatialLayer
+from convarith.networks.network import Node
+from convarith.networks.open_sizes import OpenSizes
 from convarith.pytorch import to_module
 
 MOST_VALUES = 300_000
@@ -258,6 +261,7 @@ def test_a_flatten_ties_the_axes_together() -> None:
     sizes = net.size_map(0)
     assert (sizes.minimum, sizes.domain.words("H"), sizes.ends_at) == (28, "H = 28", "1")
     assert net.size_map(0, (1, 28, 15)).domain.words("H") == "H = 54"
+    assert [(tie.node, tie.value, tie.excluded, len(tie.factors)) for tie in net.sizes.ties] == [("2", 5408, False, 3)]
     assert net.output_shape((1, 54, 15)) == (10,)
     with pytest.raises(ca.ShapeError, match=r"2 .*Linear expects 5408 features in the last axis, got 5616"):
         net.output_shape((1, 29, 28))
@@ -333,3 +337,167 @@ def test_a_layer_that_joins_two_inputs_wants_two() -> None:
     for text in ("MatchSize()", "Conv2d(1, 1, 3); MatchSize()"):
         with pytest.raises(ca.ShapeError, match="MatchSize takes two inputs"):
             ca.parse_network(text).size_map(0)
+
+
+def test_the_nearest_input_is_named_for_the_axes_that_need_it() -> None:
+    """Once no input passes the whole network, the nearest one that passes the failing node is named."""
+    net = ca.parse_network("c: Conv2d(1, 1, 5); a: Conv2d(1, 1, 3)(c); b: Conv2d(1, 1, (3, 5))(c); d: Add()(a, b)")
+    with pytest.raises(ca.ShapeError, match=r"; the nearest input that works has H = 5$"):
+        net.output_shape((1, 3, 9))
+    with pytest.raises(ca.ShapeError, match=r"^d .* got 1x4x4 and 1x4x2: .* differs \(4 and 2\)$"):
+        net.output_shape((1, 10, 10))
+    passed = ca.parse_network("Conv2d(1, 1, 3); MaxPool2d(4)")
+    for shape, remedy in {(1, 2, 9): "H = 6", (1, 9, 3): "W = 6", (1, 2, 2): "H = 6, W = 6"}.items():
+        with pytest.raises(ca.ShapeError, match=f"; the nearest input that works has {remedy}$"):
+            passed.output_shape(shape)
+
+
+def test_an_error_shows_the_batch_if_one_was_given() -> None:
+    net = ca.Network.chain([ca.parse("Conv2d(1, 8, 3)"), ca.parse("Conv2d(8, 8, 5)")], ("a guess", "another"))
+    for shape, shown in {(1, 9, 4): "8x7x2", (3, 1, 9, 4): "3x8x7x2"}.items():
+        with pytest.raises(ca.ShapeError, match=rf"^1: Conv2d\(8, 8, 5\) got {shown}: .*W = 7 \(a guess; another\)$"):
+            net.output_shape(shape)
+
+
+def test_the_layers_tell_the_axes_of_the_input() -> None:
+    texts: dict[str, int | None] = {
+        "ReLU(); Conv2d(1, 1, 3); Flatten(); Linear(4, 1)": 2, "Flatten(); Linear(4, 1)": None, "Linear(4, 1)": 0,
+        "MaxPool(kernel_size=2); Conv3d(1, 1, 1)": 3, "ReLU()": None,
+    }  # fmt: skip
+    assert {text: ca.parse_network(text).ndim for text in texts} == texts
+    assert ca.parse_network("Linear(4, 1)").batched((4,)) is False
+    assert ca.parse_network("Linear(4, 1)").batched((3, 4)) is True
+    assert ca.parse_network("Conv2d(1, 1, 3)").batched((1, 5, 5)) is False
+    assert ca.parse_network("Conv2d(1, 1, 3)").batched((1, 1, 5, 5)) is True
+    assert ca.parse_network("ReLU(); MaxPool(kernel_size=2)").batched((1, 1, 5)) is True
+    assert ca.parse_network("Flatten(); ReLU()").batched((1, 1, 5)) is None
+    for shape in ((5, 5), (1, 1, 1, 5, 5)):
+        with pytest.raises(ca.ShapeError, match=f"the network takes 3 sizes, .*: got {len(shape)}, "):
+            ca.parse_network("Conv2d(1, 1, 3)").batched(shape)
+
+
+def test_shapes_have_a_batch_if_the_input_has_one() -> None:
+    conv = ca.parse_network("Conv2d(1, 2, 3); MaxPool2d(2)")
+    assert conv.shapes((1, 8, 9)) == {"0": (2, 6, 7), "1": (2, 3, 3)}
+    assert conv.shapes((4, 1, 8, 9)) == {"0": (4, 2, 6, 7), "1": (4, 2, 3, 3)}
+    assert conv.output_shape((1, 8, 9)) == (2, 3, 3)
+    dense = ca.parse_network("Flatten(); Linear(6, 2)")
+    assert dense.shapes((2, 3)) == {"0": (6,), "1": (2,)}
+    assert dense.shapes((6, 1)) == {"0": (6,), "1": (2,)}
+    assert dense.shapes((5, 2, 3)) == {"0": (5, 6), "1": (5, 2)}
+    assert dense.output_shape((5, 2, 3)) == (5, 2)
+    assert dense.shapes((1, 6), batched=True) == {"0": (1, 6), "1": (1, 2)}
+    with pytest.raises(ca.ShapeError, match=r"1 .* got 7: "):
+        dense.shapes((1, 7), batched=False)
+    with pytest.raises(ca.ShapeError, match=r"1 .* got 14: "):  # what it says without a batch, if neither works
+        dense.shapes((2, 7))
+    pool = ca.parse_network("MaxPool(kernel_size=2)")
+    assert pool.shapes((1, 3, 8)) == {"0": (1, 3, 4)}
+    assert ca.parse_network("Linear(4, 1)").shapes((3, 5, 4)) == {"0": (3, 5, 1)}
+
+
+def test_nodes_keep_their_order_if_it_works() -> None:
+    nodes = [("a", "input"), ("b", "a"), ("c", "input"), ("d", "c")]
+    relu = ca.parse("ReLU()")
+    given = tuple(Node(name, relu, (before,)) for name, before in nodes)
+    assert ca.Network(given).nodes == given
+    names = [node.name for node in ca.Network(given[::-1]).nodes]
+    assert names.index("a") < names.index("b")
+    assert names.index("c") < names.index("d")
+    assert sorted(names) == ["a", "b", "c", "d"]
+    chain = ca.Network.chain([relu, relu, relu])
+    assert [(node.name, node.inputs) for node in chain.nodes] == [("0", ("input",)), ("1", ("0",)), ("2", ("1",))]
+    assert chain.is_chain
+    assert not ca.Network(given).is_chain
+    assert ca.Network(given[:2]).is_chain
+    assert ca.Network.chain([relu], ("guessed",)) == ca.Network.chain([relu])
+    with pytest.raises(ca.ParameterError, match=r"^a: it has no input$"):
+        ca.Network((Node("a", relu, ()),))
+    with pytest.raises(ca.ParameterError, match=r"^input: the name 'input' is used twice$"):
+        ca.Network((Node("input", relu),))
+
+
+def test_a_name_that_is_not_a_word_is_quoted_in_the_text() -> None:
+    net = ca.parse_network("a.b: ReLU(); c: ReLU(); 3: Add()(a.b, c, input); d: ReLU()(3)")
+    assert str(net) == "a.b: ReLU()\nc: ReLU()\n3: Add()('a.b', c, input)\nd: ReLU()"
+    assert ca.parse_network(str(net)) == net
+
+
+def test_a_size_map_has_one_axis_of_the_network() -> None:
+    flat = ca.parse_network("Conv2d(1, 1, 3); Upsample(size=(5, 7)); Flatten(); Linear(35, 2)")
+    for axis, size in {0: 5, 1: 7, -1: 7, -2: 5}.items():
+        sizes = flat.size_map(axis)
+        assert [sizes(each) for each in (2, 3, 4, 99)] == [None, size, size, size]
+        assert (sizes.minimum, sizes.ends_at) == (3, "2")
+    for axis in (2, -3):
+        with pytest.raises(ca.ShapeError, match=f"^the network has 2 spatial axes: there is no axis {axis}$"):
+            flat.size_map(axis)
+    for axis in (0, -1):
+        with pytest.raises(ca.ShapeError, match=f"^the network has 0 spatial axes: there is no axis {axis}$"):
+            ca.parse_network("Linear(3, 4)").size_map(axis)
+    with pytest.raises(ca.ShapeError, match=r"^the network has 1 spatial axis: there is no axis 1$"):
+        ca.parse_network("Conv1d(1, 1, 3)").size_map(1)
+    assert ca.parse_network("MaxPool(kernel_size=2)").size_map(7)(9) == 4
+
+
+def test_a_size_map_ends_where_its_axis_ends() -> None:
+    swapped = ca.parse_network("Conv2d(1, 1, (3, 5)); Permute((0, 1, 3, 2)); ReLU()")
+    assert [(swapped.size_map(axis)(9), swapped.size_map(axis).ends_at) for axis in (0, 1)] == [(7, "1"), (5, "1")]
+    assert ca.parse_network("ReLU(); MaxPool2d(2); ReLU()").size_map(1).ends_at is None
+    hidden = ca.parse_network("Flatten(); Linear(784, 5)").size_map()
+    assert (hidden.ends_at, hidden(9), hidden.formula()) == ("0", 9, "i")
+
+
+def test_a_size_that_is_a_number_does_not_depend_on_the_input() -> None:
+    net = ca.parse_network("Conv1d(1, 1, 3); Flatten(); Unflatten(1, (2, 4)); Conv1d(2, 1, 2); Flatten()")
+    sizes = net.size_map(0)
+    assert (sizes.domain.words("L"), sizes(10), sizes.inputs_for(3).words("L")) == ("L = 10", 3, "L = 10")
+    assert (sizes.formula(), sizes.ends_at) == ("3", "4")
+
+
+def test_sizes_can_stop_at_a_node() -> None:
+    net = ca.parse_network("a: Linear(4, 8); b: Unflatten(1, (2, 4)); c: Conv1d(2, 1, 5); d: ReLU()")
+    assert list(OpenSizes(net, until="a").shapes) == ["input", "a"]
+    assert list(OpenSizes(net, until="b").shapes) == ["input", "a", "b"]
+    assert list(OpenSizes(net, until="c").shapes) == ["input", "a", "b"]  # c accepts no size of its input
+    with pytest.raises(ca.ShapeError, match=r"^c \(line 1, column 46\): Conv1d\(2, 1, 5\): the size here is 4, "):
+        OpenSizes(net, until="d")
+    with pytest.raises(ca.ShapeError, match=r"^c .* got 2x4: .* or kernel_size <= 4$"):
+        net.output_shape((4,))
+    stuck = ca.parse_network("a: Conv1d(1, 1, 3); Flatten(); b: Unflatten(1, (2, 4)); c: Conv1d(2, 1, 5)")
+    with pytest.raises(ca.ShapeError, match=r"^a .* got 1x2: .* or kernel_size <= 2$"):  # no input works
+        stuck.output_shape((1, 2))
+
+
+def test_networks_are_values() -> None:
+    one, same = (ca.parse_network(text) for text in ("a: ReLU(); Conv1d(1, 1, 3)", "a: ReLU()\n\n Conv1d(1, 1, 3)"))
+    assert {one: 1, same: 2} == {one: 2}
+    assert {one.nodes[0]: 1, same.nodes[0]: 2} == {one.nodes[0]: 2}
+    assert one != ca.parse_network("b: ReLU(); Conv1d(1, 1, 3)")
+
+
+def test_axes_that_nothing_tells_apart_are_one() -> None:
+    net = ca.parse_network("ReLU(); MaxPool(kernel_size=2)")
+    assert [domain.words("L") for domain in net.sizes.domains] == ["every L >= 2"]
+    assert [[name for name, _ in bounds] for bounds in net.sizes.bounds] == [["1"]]
+
+
+def test_a_message_shows_one_input_without_a_batch_as_a_batch_of_one() -> None:
+    net = ca.parse_network("a: Flatten(); b: ReLU()(input); c: Concat()(a, b)")
+    with pytest.raises(
+        ca.ShapeError, match=r"^c \(.*\): Concat\(\) got 24 and 2x3x4: Concat cannot join 1x24 and 1x2x3x4"
+    ):
+        net.output_shape((2, 3, 4))
+
+
+def test_a_cycle_is_told_from_a_layer_on_with_its_place() -> None:
+    for text in ("a: ReLU()(c); b: ReLU()(a); c: ReLU()(b)", "x: ReLU(); b: ReLU()(c); c: Add()(b, x); d: ReLU()"):
+        with pytest.raises(ca.ParameterError, match="the layers form a cycle: ") as caught:
+            ca.parse_network(text)
+        place, cycle = str(caught.value).split(": the layers form a cycle: ")
+        names = cycle.split(" -> ")
+        assert names[0] == names[-1]
+        assert place == f"{names[0]} (line 1, column {text.index(names[0] + ': ') + 4})"
+        reads = {"a": "c", "b": "a", "c": "b"} if text.startswith("a") else {"b": "c", "c": "b"}
+        assert all(reads[layer] == read for layer, read in pairwise(names))
+        assert len(names) == len(reads) + 1
