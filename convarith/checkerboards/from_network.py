@@ -13,7 +13,6 @@ from convarith.checkerboards.axis import Scatter, scatter_of
 from convarith.checkerboards.stack import Move, Stack, Step
 from convarith.errors import ConvarithError, ParameterError, ShapeError
 from convarith.layers.base import Layer, SpatialLayer
-from convarith.layers.merging import MatchSize
 from convarith.networks.network import INPUT, Network, Node
 from convarith.sizes.normalise import counted, shape_of, times
 
@@ -310,8 +309,7 @@ def _met(layer: Layer, sizes: list[tuple[int, ...]]) -> tuple[int, ...]:
     for size in sizes:
         if any(one != other and (one != 1 or not layer.broadcasts) for one, other in zip(size, met, strict=True)):
             shown = " and ".join(times(each) for each in sizes)
-            more = ", and how it matches them is not known" if isinstance(layer, MatchSize) else ""
-            raise ShapeError(f"{layer} gets sizes {shown}{more}: give an input size for which they agree")
+            raise ShapeError(f"{layer} gets sizes {shown}: give an input size for which they agree")
     return met
 
 

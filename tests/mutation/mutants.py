@@ -1,7 +1,8 @@
 """Which one-token changes of a Python file are tried, and where each stands.
 
 Nothing is changed that no test is meant to notice: docstrings and other strings, annotations, imports for type checkers,
-`__all__`, and what stands inside an f-string or behind `raise`, which is the wording of a message.
+`__all__`, what stands inside an f-string or behind `raise`, which is the wording of a message, and the `strict` of a
+zip, which guards against a mistake in the program itself.
 """
 
 from __future__ import annotations
@@ -252,7 +253,8 @@ class _Finder(ast.NodeVisitor):
             if not (name == "isinstance" and argument is node.args[-1]):
                 self.visit(argument)
         for keyword in node.keywords:
-            self.visit(keyword.value)
+            if keyword.arg != "strict":
+                self.visit(keyword.value)
 
     def visit_Return(self, node: ast.Return) -> None:
         value = node.value

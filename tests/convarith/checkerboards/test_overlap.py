@@ -647,7 +647,7 @@ def test_a_unet_whose_skips_are_matched() -> None:
     assert ca.overlap(net, 16).counts is not None
     with pytest.raises(
         ca.ShapeError,
-        match=r"fit.*gets sizes 12x12 and 13x13, and how it matches them is not known: give an input size",
+        match=r"fit.*gets sizes 12x12 and 13x13: give an input size",
     ):
         ca.overlap(net, 13)
 
