@@ -88,7 +88,7 @@ def curves(path: Path, lines: Mapping[str, Sequence[float]], label: str) -> None
         for name, values in lines.items():
             axes.plot(range(1, len(values) + 1), values, marker="." if len(values) <= 50 else "", label=name)
         axes.set(xlabel="epoch", ylabel=label, yscale="log")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.yaxis.set(major_formatter=LogFormatter(), minor_formatter=LogFormatter())  # 600, not 6 x 10^2
         if len(lines) > 1:
             axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False)
