@@ -183,9 +183,9 @@ class Call:
         """Add a node with the layer of this name in torch, which reads the first argument."""
         return self.emit(build(name, arguments), self.x)
 
-    def shape(self, stream: Stream | None = None) -> Shape | None:
-        """The shape of a stream (the first argument if none is given), or None if it is not known."""
-        return self.builder.shapes.get((stream or self.x).name)
+    def shape(self) -> Shape | None:
+        """The shape of the first argument, or None if it is not known."""
+        return self.builder.shapes.get(self.x.name)
 
     def rank(self) -> int:
         """The number of axes of the first argument."""
@@ -205,13 +205,13 @@ STEPS = range(8)
 
 def reference(call: Call, value: Value) -> Stream:
     """Find the other stream that has the spatial size that a value gives."""
-    sources = {source for each in found(value, Sized) for source in each.sources} - {call.x.name}
+    sources = {source for each in found(value, Sized) for source in each.sources}
     shapes = call.builder.shapes
     if call.output is not None:
-        for name in (each for each in shapes if each in sources):
+        for name in (each for each in shapes if each in sources - {call.x.name}):
             if len(shapes[name]) == len(call.output) and shapes[name][2:] == call.output[2:]:
                 return Stream(name)
-    elif len(sources) == 1:
+    elif len(sources) == 1 and call.x.name not in sources:
         try:
             probed = tuple(evaluated(value, lambda _: PROBE))
         except Exception as error:

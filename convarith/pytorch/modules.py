@@ -73,13 +73,16 @@ def to_module(layer: Layer) -> nn.Module:
         for name in ("in_channels", "out_channels"):
             if name not in arguments:
                 raise ParameterError(f"{layer} has no {name}: a torch module needs both channel counts")
-    if isinstance(layer, Conv):
-        pads = [layer.pads(axis) for axis in range(layer.ndim or 0)]
-        if isinstance(layer.padding, tuple) and any(not isinstance(entry, int) for entry in layer.padding):
-            arguments.pop("padding")
-            pad = Pad(padding=tuple(pads), mode=arguments.pop("padding_mode", "zeros"), ndim=layer.ndim)
-            convolution: nn.Module = getattr(torch.nn, layer.name)(**arguments)
-            return torch.nn.Sequential(to_module(pad), convolution)
+    if (
+        isinstance(layer, Conv)
+        and isinstance(layer.padding, tuple)
+        and any(not isinstance(entry, int) for entry in layer.padding)
+    ):
+        arguments.pop("padding")
+        pads = tuple(layer.pads(axis) for axis in range(len(layer.padding)))
+        pad = Pad(padding=pads, mode=arguments.pop("padding_mode", "zeros"), ndim=layer.ndim)
+        convolution: nn.Module = getattr(torch.nn, layer.name)(**arguments)
+        return torch.nn.Sequential(to_module(pad), convolution)
     if not hasattr(torch.nn, layer.name):
         raise ParameterError(f"torch has no module for {layer}: write it in the forward method")
     module: nn.Module = getattr(torch.nn, layer.name)(**arguments)

@@ -127,7 +127,7 @@ def torchs(case: Case) -> Shape | str:
         if case.output_size is not None:
             inputs.append(case.output_size)
         shape = tuple(module(*inputs).shape)
-        return shape if min(shape, default=0) >= 0 else f"an impossible tensor of {shape}"
+        return shape if all(size >= 0 for size in shape) else f"an impossible tensor of {shape}"
     except Exception as error:  # noqa: BLE001 - torch uses eight different classes to refuse a case
         return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
 

@@ -192,6 +192,18 @@ WEIGHTS: list[Row] = [
         "AdaptiveMaxPool2d(output_size=1); Flatten(); Linear(4, 5)", ""),
 ]  # fmt: skip
 
+
+def between(x: Tensor) -> Tensor:
+    """To a size that the first of two tensors has along one axis only, and the second along both."""
+    y = F.max_pool2d(x, (2, 1))
+    return F.interpolate(F.avg_pool2d(x, 2), size=(y.size(2), x.size(3)))
+
+
+def widened(x: Tensor, other: Tensor) -> Tensor:
+    """To a size with one number of its own and one of another tensor."""
+    return F.interpolate(x, size=(x.size(2), other.size(3)))
+
+
 RESIZED: list[Row] = [
     (lambda x, m: F.interpolate(x, None, 2), PLANE, "Upsample(scale_factor=2.0)", ""),
     (lambda x, m: F.interpolate(x, scale_factor=[2, 3]), PLANE, "Upsample(scale_factor=(2.0, 3.0))", ""),
@@ -223,6 +235,10 @@ RESIZED: list[Row] = [
     (lambda x, m: F.interpolate(F.relu(x), size=(x.size(3), x.size(2))), PLANE, "ReLU(); interpolate", COMPUTED),
     (lambda x, m: F.interpolate(F.relu(x), size=(x.size(1), x.size(2))), PLANE, "ReLU(); interpolate", COMPUTED),
     (lambda x, m: F.interpolate(F.relu(x), size=(x.size(2), 1 + x.size(3))), PLANE, "ReLU(); interpolate", COMPUTED),
+    (lambda x, m: between(x), PLANE, "MaxPool2d(kernel_size=(2, 1)); AvgPool2d(kernel_size=2); MatchSize()", COMPUTED),
+    (lambda x, m: widened(F.max_pool2d(x, 2), x), PLANE, f"{POOL}; interpolate", COMPUTED),
+    (lambda x, m: F.interpolate(F.max_pool2d(m.conv(x)[:, :2], 2), size=x.shape[2:]), PLANE,
+        f"Conv2d(4, 4, 1); Narrow(0, 2); {POOL}; MatchSize()", CHANNELS),
     (lambda x, m: F.pad(m.conv(x), (1, 2)), PLANE, "Conv2d(4, 4, 1); ZeroPad2d((1, 2, 0, 0))", ""),
     (lambda x, m: F.pad(m.conv(x), (1, 2, 3, 4), "constant", 0), PLANE, "Conv2d(4, 4, 1); ZeroPad2d((1, 2, 3, 4))", ""),
     (lambda x, m: F.pad(m.conv(x), pad=(1, 2, 0, 1), value=3), PLANE,
@@ -306,6 +322,7 @@ PIECES: list[Row] = [
     (lambda x, m: x.split_with_sizes([1, 2, 1], 1)[2], PLANE, "Narrow(3, 1)", CHANNELS),
     (lambda x, m: x.split(x.size(1) // 2, 1)[1], PLANE, "Narrow(2, 2)", CHANNELS),
     (lambda x, m: x.split(x.size(2) // 6, 1)[1], PLANE, "split", CHANNELS),
+    (lambda x, m: x.split((x.size(2) - 1) // 12 + 2, 1)[1], PLANE, "split", CHANNELS),
     (lambda x, m: x.narrow(-3, 1, 2), PLANE, "Narrow(1, 2)", AXES),
     (lambda x, m: m.conv(x).narrow(dim=1, start=2, length=1), PLANE, f"{CONV}; Narrow(2, 1)", ""),
     (lambda x, m: m.conv(x).narrow(2, 1, 2), PLANE, f"{CONV}; narrow", "an axis other than the channels"),
@@ -380,12 +397,18 @@ def test_without_a_run_it_is_the_same_or_the_error_says_what_is_missing(
         read(function)
 
 
-@pytest.mark.parametrize(("function", "shape", "_expected", "_missing"), ROWS, ids=NAMES)
+LOOKED_AT = {"size", "shape", "dim", "ndim", "data", "mT", "between", "widened", "unpooled", "unpooled_by_module"}
+"""What a function asks for if it computes with sizes, which are numbers in a run."""
+
+
+@pytest.mark.parametrize(("function", "shape", "expected", "_missing"), ROWS, ids=NAMES)
 def test_recorded_from_one_run_it_has_torchs_shape(
-    function: Callable[..., Any], shape: tuple[int, ...], _expected: str, _missing: str
+    function: Callable[..., Any], shape: tuple[int, ...], expected: str, _missing: str
 ) -> None:
     net = read(function, shape, traceable=False)
     assert net.output_shape(shape, batched=True) == torch_shape(function, shape)
+    if not LOOKED_AT & set(function.__code__.co_names):
+        assert told(net) == expected
     assert net.remarks[0].startswith("recorded from one run")
 
 

@@ -19,6 +19,8 @@ import pytest
 
 import convarith as ca
 from convarith.layers.recorded import Recorded
+from convarith.pytorch import functions
+from convarith.pytorch.calls import Call, Constant, Sized
 
 torch = pytest.importorskip("torch", reason="reads torch models, and torch is not installed")
 nn, F, Tensor = torch.nn, torch.nn.functional, torch.Tensor
@@ -193,13 +195,6 @@ class Optional(nn.Module):
         return F.max_pool2d(x, width)
 
 
-class Many(nn.Module):
-    """Needs one input and takes any number."""
-
-    def forward(self, *tensors: Any) -> Any:
-        return F.relu(tensors[0])
-
-
 @pytest.mark.parametrize("shape", [None, (1, 3, 12, 12)])
 def test_parameters_with_a_default_keep_it(shape: tuple[int, ...] | None) -> None:
     assert told(read(Optional(), shape)) == ["MaxPool2d(kernel_size=3)"]
@@ -262,6 +257,49 @@ def test_a_call_that_turns_out_to_be_something_else_leaves_nothing_behind() -> N
     assert net.output_shape((1, 1, 5, 6), batched=True) == (1, 4, 5, 6)
     net = read(Parts(lambda x, m: x[:, :, 1:, ::2].reshape(2, -1)), (1, 4, 5, 6))
     assert [node.name for node in net.nodes] == ["getitem", "getitem.avg_pool", "reshape"]
+
+
+Wrong = Callable[[Call], Any]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda call: (call.layer("MaxPool2d", kernel_size=3), Constant()),
+        lambda call: (call.layer("MaxPool2d", kernel_size=2),),
+        lambda call: (call.layer("MaxPool2d", kernel_size=2), call.x),
+        lambda call: (call.layer("MaxPool2d", kernel_size=2), 7),
+        lambda call: (Sized(lambda shape_of: shape_of("input"), frozenset({"input"})), Constant()),
+        lambda call: call.layer("MaxPool2d", kernel_size=2),
+        lambda call: call.layer("MaxPool2d", kernel_size=-1),
+        lambda call: {}["nothing"],
+    ],
+)
+def test_a_layer_that_does_not_agree_with_the_run_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, wrong: Wrong
+) -> None:
+    monkeypatch.setitem(functions.CONVERTERS, "max_pool2d_with_indices", wrong)
+    net = read(Parts(lambda x, m: F.relu(F.max_pool2d_with_indices(x, 2)[0])), (1, 3, 8, 6))
+    assert told(net) == ["max_pool2d_with_indices", "ReLU()"]
+    assert net.output_shape((1, 3, 8, 6), batched=True) == (1, 3, 4, 3)
+
+
+@torch.fx.wrap
+def tanh(x: Tensor) -> Tensor:
+    return x.flip(1)
+
+
+def test_a_function_of_the_users_own_is_not_torchs_although_it_has_its_name() -> None:
+    class Own(nn.Module):
+        """Calls it."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            return tanh(torch.tanh(x))
+
+    net = read(Own(), (1, 3, 8, 6))
+    assert told(net) == ["Tanh()", "tanh"]
+    with pytest.raises(ca.ParameterError, match="tanh_1: tanh cannot be converted without shapes"):
+        read(Own())
 
 
 def test_equal_names_are_numbered() -> None:

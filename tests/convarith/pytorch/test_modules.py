@@ -159,3 +159,40 @@ def test_without_torch_the_message_says_how_to_install_it(monkeypatch: pytest.Mo
         ca.MissingDependencyError, match=r"^torch is not installed: run  pip install 'convarith\[torch\]'"
     ):
         ask()
+
+
+@pytest.mark.parametrize("padding", [((1, 2), (3, 0)), ((1, 2), 3), (0, (2, 1)), ((2, 1), (2, 1))])
+@pytest.mark.parametrize("mode", ["zeros", "reflect"])
+def test_a_padding_that_differs_between_the_sides_is_a_module_of_its_own(
+    torch: ModuleType, padding: Any, mode: str
+) -> None:
+    layer = ca.Conv(kernel_size=3, stride=2, padding=padding, padding_mode=mode, in_channels=2, out_channels=3, ndim=2)
+    pad, convolution = to_module(layer)
+    for size in ((7, 9), (8, 6)):
+        assert tuple(convolution(pad(torch.ones(1, 2, *size))).shape) == layer.output_shape((1, 2, *size))
+    sides = [(each, each) if isinstance(each, int) else each for each in padding]
+    padded = pad(torch.ones(1, 2, 7, 9))
+    assert tuple(padded.shape[2:]) == (7 + sum(sides[0]), 9 + sum(sides[1]))
+    assert bool((padded == 1).all()) == (mode == "reflect")
+    assert convolution.padding == (0, 0)
+    even = ca.Conv(kernel_size=3, padding=(1, 2), in_channels=2, out_channels=3, ndim=2)
+    assert isinstance(to_module(even), torch.nn.Conv2d)
+
+
+def test_a_class_between_is_looked_through(torch: ModuleType) -> None:
+    """A subclass of a class of torch that is no layer itself, such as LazyConv2d's own parents."""
+
+    class Mixin:
+        """No module."""
+
+    class Mixed(Mixin, torch.nn.Conv2d):
+        """A layer with another parent before it."""
+
+    assert layer_of(Mixed(1, 2, 3)) == ca.parse("Conv2d(1, 2, 3)")
+    assert str(layer_of(torch.nn.LazyConv2d(2, 3))) == "Conv2d(out_channels=2, kernel_size=3)"
+    assert str(layer_of(torch.nn.Unflatten(1, [2, 3]))) == "Unflatten(1, (2, 3))"
+    assert str(layer_of(torch.nn.Unflatten(1, torch.Size([2, 3])))) == "Unflatten(1, (2, 3))"
+    for bias in (True, False):
+        layer = layer_of(torch.nn.Linear(2, 3, bias=bias))
+        assert layer is not None
+        assert layer.parameter_count == 6 + 3 * bias
