@@ -65,7 +65,14 @@ def test_a_product_that_is_no_number_is_refused() -> None:
     assert ScaleRule(1.1)(10**400) is None
     assert ScaleRule(0.3)(10**400) is None
     assert ScaleRule(1.5)(10**400) == 3 * 10**400 // 2
-    assert ScaleRule(1.1).first_reaching(10**18) in range(9 * 10**17, 10**18)
+
+
+@pytest.mark.parametrize("factor", [0.01, 0.29, 0.999, 1.1, 1.7, 2.7])
+@pytest.mark.parametrize("size", [10**6 + 1, 2**52 + 1, 10**18 + 12_345, 10**25])
+def test_the_first_size_is_found_where_products_are_rounded(factor: float, size: int) -> None:
+    rule = ScaleRule(factor)
+    first = rule.first_reaching(size)
+    assert (rule(first) or 0) >= size > (rule(first - 1) or 0)
 
 
 @pytest.mark.parametrize("least", [0, 1, 3])
