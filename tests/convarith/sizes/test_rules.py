@@ -202,12 +202,10 @@ def random_sizes(rng: random.Random) -> SizeSet:
 
 def test_the_inverse_of_a_chain_is_what_a_scan_finds() -> None:
     rng = random.Random(3)
-    scans = 0
     for _ in range(400):
         rules, wanted = random_chain(rng), random_sizes(rng)
-        scans += ScaleRule(1.7, 0) in rules
-        if ScaleRule(1.7, 0) in rules and scans > 5:
-            continue  # they take thousands of steps
+        if ScaleRule(1.7, 0) in rules and wanted.endless:
+            continue  # thousands of single sizes
         found = preimage(rules, wanted)
         real = [size for size in range(60) if stays_real(rules, size)]
         scanned = [size for size in real if followed(rules, size) in wanted]
@@ -220,7 +218,7 @@ def test_sizes_at_which_two_chains_meet_are_what_a_scan_finds() -> None:
     for _ in range(400):
         one, other = random_chain(rng), random_chain(rng)
         scans += ScaleRule(1.7, 0) in one + other
-        if ScaleRule(1.7, 0) in one + other and scans > 8:
+        if ScaleRule(1.7, 0) in one + other and scans > 4:
             continue  # every one takes thousands of steps
         found = meeting(one, other)
         scanned = {size for size in range(120) if followed(one, size) == followed(other, size)}
