@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import random
-from fractions import Fraction
 from math import floor
 
 import pytest
@@ -131,9 +130,9 @@ def followed(rules: tuple[AxisRule, ...], size: int) -> int:
     """The size after every rule; a factor of 1.7 gives 0 below 0."""
     for rule in rules:
         if isinstance(rule, FloorRule):
-            size = rule.rise * floor(Fraction(size + rule.shift, rule.step)) + rule.offset
+            size = rule.rise * ((size + rule.shift) // rule.step) + rule.offset
         elif rule.fraction:
-            size = floor(Fraction(*rule.fraction) * size)
+            size = size * rule.fraction[0] // rule.fraction[1]
         else:
             size = floor(size * rule.factor) if size >= 0 else 0
     return size
