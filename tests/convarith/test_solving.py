@@ -339,3 +339,76 @@ def test_invalid_questions(kind: str, question: dict[str, Any], error: type[Exce
 def test_layers_without_an_answer(layer: str, question: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         solve(ca.parse(layer), **({"output_size": 8} | question))
+
+
+# One axis among several ----------------------------------------------------------------------------------------------
+
+
+def test_axes_are_solved_from_the_simplest_of_each() -> None:
+    """Six choices per axis that differs; axes of the same sizes get the same parameters."""
+    solutions = solve("conv", input_size=(28, 28, 28), output_size=(14, 28, 14))
+    assert len(solutions) == 36
+    for solution in solutions:
+        layer = solution.layer
+        assert [layer.at(name, 0) for name in BOUNDS if hasattr(layer, name)] == [
+            layer.at(name, 2) for name in BOUNDS if hasattr(layer, name)
+        ]
+    by_axis = [solve("conv", input_size=28, output_size=size) for size in (14, 28)]
+    kept = [{repr(values_of("conv", one.layer)) for one in found[:6]} for found in by_axis]
+    assert {repr(values_of("conv", solution.layer, 0)) for solution in solutions} == kept[0]
+    assert {repr(values_of("conv", solution.layer, 1)) for solution in solutions} == kept[1]
+
+
+def test_all_axes_round_the_same_way() -> None:
+    solutions = solve("max-pool", input_size=(7, 9), output_size=(4, 3), dilation=1, padding=0)
+    assert {solution.layer.at("stride", 0) for solution in solutions} == {1, 2}
+    for solution in solutions:
+        assert solution.layer.output_size((7, 9)) == (4, 3)
+
+
+def test_a_pool_of_three_axes_is_at_least_as_large_as_its_kernel() -> None:
+    """torch's 3-D average pools do not count the padding, so that some solutions of an axis are none of the layer."""
+    assert any(found.layer.at("kernel_size", 0) > 2 for found in solve("avg-pool", input_size=2, output_size=1))
+    found = solve("avg-pool", input_size=(2, 2, 2), output_size=(1, 1, 1))
+    assert found
+    assert all(solution.layer.at("kernel_size", 0) <= 2 for solution in found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "bounds", "layers"),
+    [
+        ("conv", (5, 3), {"dilation": (1, 2), "kernel_size": (2, 3), "stride": 1, "padding": (0, 1)},
+         ["Conv(kernel_size=3)", "Conv(kernel_size=2, dilation=2)", "Conv(kernel_size=3, padding=1, dilation=2)"]),
+        ("conv", (6, 3), {"kernel_size": (1, 3), "stride": 2, "padding": (0, 1), "dilation": 1},
+         ["Conv(kernel_size=2, stride=2)", "Conv(kernel_size=3, stride=2, padding=1)", "Conv(kernel_size=1, stride=2)"]),
+        ("conv-transpose", (3, 6), {"kernel_size": (2, 4), "stride": 2, "dilation": 1},
+         ["ConvTranspose(kernel_size=2, stride=2)", "ConvTranspose(kernel_size=4, stride=2, padding=1)",
+          "ConvTranspose(kernel_size=3, stride=2, padding=1, output_padding=1)"]),
+    ],
+)  # fmt: skip
+def test_the_order_in_full(kind: str, sizes: tuple[int, int], bounds: dict[str, Any], layers: list[str]) -> None:
+    found = solve(kind, input_size=sizes[0], output_size=sizes[1], **bounds)
+    assert [str(solution.layer) for solution in found] == layers
+
+
+def test_evenness_of_several_axes_is_that_of_all() -> None:
+    found = solve("conv-transpose", input_size=(3, 3), output_size=(6, 9), stride=(2, 3), dilation=1)
+    assert {solution.even for solution in found} == {False, True}
+    for solution in found:
+        kernels, strides = ([solution.layer.at(name, axis) for axis in (0, 1)] for name in ("kernel_size", "stride"))
+        assert solution.even == all(not kernel % stride for kernel, stride in zip(kernels, strides, strict=True))
+    assert all(solution.unread == (0, 0) for solution in found)
+
+
+def test_bounds_may_be_one_value() -> None:
+    one = solve("conv", input_size=28, output_size=14, kernel_size=(3, 3), stride=2)
+    assert one == solve("conv", input_size=28, output_size=14, kernel_size=3, stride=2)
+    assert solve("conv", input_size=(28,), output_size=[14], kernel_size=3)[0].layer.ndim is None
+    with pytest.raises(ca.ShapeError, match="1 to 3 spatial axes, got 0"):
+        solve("conv", input_size=(), output_size=())
+
+
+def test_the_stride_of_a_pool_may_be_its_kernel() -> None:
+    found = solve("max-pool", input_size=21, output_size=3, padding=0, dilation=1, ceil_mode=False)
+    assert "MaxPool(kernel_size=7)" in {str(solution.layer) for solution in found}
+    assert len({str(solution.layer) for solution in found}) == len(found)

@@ -255,6 +255,8 @@ def test_a_layer_of_one_input_takes_one() -> None:
         ("Linear(4, 5)", (2, 3), "expects 4 features in the last axis, got 3$"),
         ("Upsample(scale_factor=2)", (1, 2), "always with a batch, got 1x2"),
         ("Upsample(scale_factor=2, mode='bilinear')", (1, 2, 3), r"takes \(N, C, H, W\), always with a batch"),
+        ("Upsample(scale_factor=2)", (1, 2, 3, 3, 3, 3), "always with a batch, got 1x2x3x3x3x3"),
+        ("Unfold(1, padding=1)", (1, 0, 5), "the input is 0: it must be at least 1"),
         ("ReflectionPad2d(3)", (1, 3, 9), "reflection padding must be smaller than the input, needs an input >= 4"),
         ("CircularPad2d(4)", (1, 3, 9), "circular padding must not be larger than the input, needs an input >= 4"),
         ("ZeroPad2d(-2)", (1, 3, 9), r"the input is 3 with padding \(-2, -2\): needs an input >= 4"),

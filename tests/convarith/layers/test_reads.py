@@ -278,3 +278,123 @@ def test_a_fold_scatters_its_blocks() -> None:
             assert (found.kernel, found.stride, found.dilation, found.before) == (kernel, stride, dilation, padding)
             assert found.given == (blocks, size)
             assert (blocks - 1) * stride + dilation * (kernel - 1) + 1 - found.before - found.after == size
+
+
+# Channels ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["Conv1d(6, 4, 1, groups=2)", "ConvTranspose1d(6, 4, 1, groups=2)", "Conv1d(4, 6, 1)"])
+def test_the_channels_that_an_output_reads(torch: ModuleType, text: str) -> None:
+    layer = ca.parse(text)
+    module = ca.pytorch.to_module(layer).double()
+    inputs, outputs = module.in_channels, module.out_channels
+    assert layer.weight_shape(1) == tuple(module.weight.shape)
+    x = torch.rand(1, inputs, 1, dtype=torch.float64)
+    with torch.no_grad():
+        module.bias.zero_()
+        values = module(x)[0, :, 0]
+        for target in range(outputs):
+            total = 0.0
+            for channel, start, only in layer.channels_read(target, (0,), inputs, outputs):
+                assert start is not None
+                assert only is None
+                total += float(module.weight[start][0] * x[0, channel, 0])
+            assert abs(total - float(values[target])) < 1e-12
+            assert len(list(layer.channels_read(target, (0,), inputs, outputs))) == inputs // module.groups
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3])
+def test_the_channels_of_a_shuffle(torch: ModuleType, factor: int) -> None:
+    square = factor**2
+    x = torch.arange(2.0 * square * 4 * 5).reshape(1, 2 * square, 4, 5)
+    shuffle = ca.PixelShuffle(upscale_factor=factor)
+    values = torch.nn.PixelShuffle(factor)(x)
+    for target, row, column in product(range(2), range(4 * factor), range(5 * factor)):
+        ((channel, start, only),) = shuffle.channels_read(target, (row, column), 2 * square, 2)
+        assert (start, only) == (None, None)
+        assert values[0, target, row, column] == x[0, channel, row // factor, column // factor]
+    unshuffle = ca.PixelUnshuffle(downscale_factor=factor)
+    y = torch.arange(2.0 * 4 * factor * 5 * factor).reshape(1, 2, 4 * factor, 5 * factor)
+    values = torch.nn.PixelUnshuffle(factor)(y)
+    for target, row, column in product(range(2 * square), range(4), range(5)):
+        ((channel, start, only),) = unshuffle.channels_read(target, (row, column), 2, 2 * square)
+        assert start is None
+        assert only is not None
+        at = row * factor + only[0], column * factor + only[1]
+        assert values[0, target, row, column] == y[0, channel, *at]
+    down, up = unshuffle.reads(0, 12, 12 // factor), shuffle.reads(0, 4, 4 * factor)
+    assert down is not None
+    assert up is not None
+    assert list(down.seen(1)) == list(range(factor, 2 * factor))
+    assert [list(up.seen(at)) for at in range(2 * factor)] == [[at // factor] for at in range(2 * factor)]
+    for layer in (shuffle, unshuffle):
+        scattering = layer.scattering(0)
+        assert scattering is not None
+        assert scattering == (factor, factor, 1, 0, 0, None)
+        assert layer.letters(0) == {"r": factor}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ReLU()", "Narrow(0, 1)", "GLU(1)", "Linear(3, 3)", "Add()", "Permute((0, 1))", "Flatten()", "MaxPool1d(2)"],
+)
+def test_what_the_layers_without_weights_read(text: str) -> None:
+    layer = ca.parse(text)
+    assert list(layer.channels_read(3, (0,), 5, 5)) == [(3, None, None)]
+    assert layer.weight_shape(1) is None
+    if text.startswith(("ReLU", "Narrow", "GLU")):
+        form = layer.reads(0, 9, 9)
+        assert form is not None
+        assert [list(form.seen(output)) for output in range(3)] == [[0], [1], [2]]
+    elif not text.startswith("MaxPool"):
+        assert layer.reads(0, 9, 9) is None
+
+
+def test_a_fold_has_columns_without_positions() -> None:
+    fold = ca.Fold(output_size=4, kernel_size=2)
+    assert fold.reads(0, 9, 4) is None
+    assert fold.carried(("columns",)) == ()
+    assert ca.Unfold(kernel_size=2).carried(("image",)) == ("image",)
+    assert [str(sizes) for sizes in fold.inputs_for((4, 4))] == ["9"]
+    assert fold.output_size(9) == fold.output_size((9,)) == (4, 4)
+
+
+def test_a_share_is_constant_along_the_first_axis() -> None:
+    pool = ca.AvgPool(kernel_size=2, divisor_override=3)
+    assert [pool.constant_share(axis) for axis in range(3)] == [Fraction(1, 3), 1, 1]
+    assert [pool.averages, ca.AvgPool(kernel_size=2).averages] == ["", "padded"]
+    assert ca.AvgPool(kernel_size=2, count_include_pad=False).averages == "inside"
+    assert ca.MaxPool(kernel_size=2).averages == ""
+
+
+@pytest.mark.parametrize(
+    ("layer", "letters", "formula"),
+    [
+        (ca.Conv(kernel_size=3, stride=2, padding=((1, 2),)), {"k": 3, "s": 2, "p1": 1, "p2": 2, "d": 1},
+         "floor((i + p1 + p2 - d*(k - 1) - 1)/s) + 1"),
+        (ca.Pad(padding=((1, 2),), ndim=1), {"p1": 1, "p2": 2}, "i + p1 + p2"),
+        (ca.Pad(padding=2, ndim=1), {"p": 2}, "i + 2*p"),
+        (ca.Crop(crop=((1, 2),)), {"c1": 1, "c2": 2}, "i - c1 - c2"),
+        (ca.Crop(crop=2), {"c": 2}, "i - 2*c"),
+        (ca.ConvTranspose(kernel_size=3, stride=2, padding=1, output_padding=1, dilation=2),
+         {"k": 3, "s": 2, "p": 1, "d": 2, "op": 1}, "(i - 1)*s - 2*p + d*(k - 1) + op + 1"),
+        (ca.MaxUnpool(kernel_size=3, stride=2, padding=1), {"k": 3, "s": 2, "p": 1}, "(i - 1)*s - 2*p + k"),
+        (ca.AdaptiveAvgPool(output_size=(3, None)), {"o": 3}, "o"),
+        (ca.FractionalMaxPool(kernel_size=2, output_size=5), {"o": 5}, "o"),
+        (ca.FractionalMaxPool(kernel_size=2, output_ratio=0.7), {}, "floor(i*0.7)"),
+        (ca.Upsample(size=5), {"o": 5}, "o"), (ca.Upsample(scale_factor=2), {"f": 2}, "f*i"),
+        (ca.Upsample(scale_factor=1.7), {}, "floor(i*1.7)"), (ca.ZeroInsert(stride=3), {"s": 3}, "s*i"),
+        (ca.MaxPool(kernel_size=3, ceil_mode=True), {"k": 3, "s": 3, "p": 0, "d": 1},
+         "floor((i + min(2*p - d*(k - 1) + s - 2, p - 1))/s) + 1"),
+    ],
+)  # fmt: skip
+def test_formulas_with_letters(layer: SpatialLayer, letters: dict[str, int], formula: str) -> None:
+    assert layer.letters(0) == letters
+    assert layer.formula() == formula
+    assert layer.formula(i=-2).replace("(-2)", "i") == formula
+
+
+def test_a_size_that_is_kept_has_no_letter() -> None:
+    pool = ca.AdaptiveAvgPool(output_size=(3, None))
+    assert (pool.letters(1), pool.formula(1)) == ({}, "i")
+    assert pool.output_size((9, 8)) == (3, 8)

@@ -54,6 +54,7 @@ TEXTS = [
     (4, "BatchNorm2d(4); GroupNorm(2, 4); PReLU(4); ChannelShuffle(2)"),
     (4, "Conv2d(4, 4, 1); Linear(9, 5); MaxPool2d(3)"),
     (4, "Conv2d(4, 4, 1); Linear(9, 5); Linear(5, 9); AvgPool2d(2)"),
+    (4, "MaxPool2d(2); BatchNorm2d(4)"),
     (4, "PixelShuffle(2); Conv2d(1, 1, 5)"),
     (4, "PixelUnshuffle(3); PixelUnshuffle(2)"),
     (1, "Unfold(3); Fold((6, 6), 3)"),

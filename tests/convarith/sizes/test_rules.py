@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import random
-from fractions import Fraction
 from math import floor
 
 import pytest
@@ -65,7 +64,14 @@ def test_a_product_that_is_no_number_is_refused() -> None:
     assert ScaleRule(1.1)(10**400) is None
     assert ScaleRule(0.3)(10**400) is None
     assert ScaleRule(1.5)(10**400) == 3 * 10**400 // 2
-    assert ScaleRule(1.1).first_reaching(10**18) in range(9 * 10**17, 10**18)
+
+
+@pytest.mark.parametrize("factor", [0.01, 0.29, 0.999, 1.1, 1.7, 2.7])
+@pytest.mark.parametrize("size", [10**6 + 1, 2**52 + 1, 10**18 + 12_345, 10**25])
+def test_the_first_size_is_found_where_products_are_rounded(factor: float, size: int) -> None:
+    rule = ScaleRule(factor)
+    first = rule.first_reaching(size)
+    assert (rule(first) or 0) >= size > (rule(first - 1) or 0)
 
 
 @pytest.mark.parametrize("least", [0, 1, 3])
@@ -124,9 +130,9 @@ def followed(rules: tuple[AxisRule, ...], size: int) -> int:
     """The size after every rule; a factor of 1.7 gives 0 below 0."""
     for rule in rules:
         if isinstance(rule, FloorRule):
-            size = rule.rise * floor(Fraction(size + rule.shift, rule.step)) + rule.offset
+            size = rule.rise * ((size + rule.shift) // rule.step) + rule.offset
         elif rule.fraction:
-            size = floor(Fraction(*rule.fraction) * size)
+            size = size * rule.fraction[0] // rule.fraction[1]
         else:
             size = floor(size * rule.factor) if size >= 0 else 0
     return size
@@ -195,12 +201,10 @@ def random_sizes(rng: random.Random) -> SizeSet:
 
 def test_the_inverse_of_a_chain_is_what_a_scan_finds() -> None:
     rng = random.Random(3)
-    scans = 0
     for _ in range(400):
         rules, wanted = random_chain(rng), random_sizes(rng)
-        scans += ScaleRule(1.7, 0) in rules
-        if ScaleRule(1.7, 0) in rules and scans > 5:
-            continue  # they take thousands of steps
+        if ScaleRule(1.7, 0) in rules and wanted.endless:
+            continue  # thousands of single sizes
         found = preimage(rules, wanted)
         real = [size for size in range(60) if stays_real(rules, size)]
         scanned = [size for size in real if followed(rules, size) in wanted]
@@ -213,7 +217,7 @@ def test_sizes_at_which_two_chains_meet_are_what_a_scan_finds() -> None:
     for _ in range(400):
         one, other = random_chain(rng), random_chain(rng)
         scans += ScaleRule(1.7, 0) in one + other
-        if ScaleRule(1.7, 0) in one + other and scans > 8:
+        if ScaleRule(1.7, 0) in one + other and scans > 4:
             continue  # every one takes thousands of steps
         found = meeting(one, other)
         scanned = {size for size in range(120) if followed(one, size) == followed(other, size)}
