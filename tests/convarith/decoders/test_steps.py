@@ -287,6 +287,24 @@ def test_what_follows_a_layer_takes_its_shape_in_the_decoder(layer: str, fitted:
     assert mirrored(net, (1, 8, 10))[1:-1] == [*fitted, "ConvTranspose2d(4, 4, 2, stride=2)", *again]
 
 
+def test_what_does_not_fit_is_left_out_alone() -> None:
+    assert mirrored("Conv1d(1, 4, 1); Softmax(1); Tanh(); Conv1d(4, 6, 1)", (1, 8)) == [
+        "ConvTranspose1d(6, 4, 1)", "Tanh()", "ConvTranspose1d(4, 1, 1)",
+    ]  # fmt: skip
+    single = "Conv2d(1, 2, 1); GroupNorm(2, 2); Tanh(); AdaptiveAvgPool2d(1); Conv2d(2, 4, 1)"
+    assert mirrored(single, (1, 4, 4))[:2] == ["ConvTranspose2d(4, 2, 1)", "Tanh()"]
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_open_layers_take_the_dimension_and_channels_of_the_input(ndim: int) -> None:
+    net = ca.Network.chain([ca.Conv(kernel_size=3, out_channels=2, stride=2), ca.MaxPool(kernel_size=2)])
+    decoder = ca.mirror(net, (5, 13, 14, 15)[: ndim + 1])
+    code = decoder.code(autoencoder=True)
+    assert f"nn.Conv{ndim}d(5, 2, 3, stride=2)" in code
+    assert f"nn.MaxPool{ndim}d(kernel_size=2)" in code
+    assert decoder.exact
+
+
 def test_norms_take_the_dimension_and_channels_of_the_decoder() -> None:
     net = "Conv2d(1, 6, 1); GroupNorm(3, 6); PReLU(6); Dropout2d(0.1); BatchNorm2d(6); Narrow(0, 4); Conv2d(4, 6, 1)"
     found = mirrored(net, (1, 8, 10))
