@@ -689,6 +689,8 @@ def test_a_single_value_is_added_everywhere(layer: str, order: str) -> None:
         ("ZeroInsert2d(2)", True), ("Conv2d(1, 1, 3, stride=(1, 2))", False), ("Conv2d(1, 1, 3, stride=(2, 1))", False),
         ("AvgPool2d(2)", False), ("MaxPool2d(3, 1)", False), ("LPPool2d(2, 3, 1)", False), ("Unfold(3)", False),
         ("Upsample(scale_factor=1.5)", False), ("PixelUnshuffle(2)", False), ("Flatten()", False),
+        ("Narrow(0, 1)", False), ("AdaptiveAvgPool2d(3)", False), ("Concat(dim=2)(u, u)", False),
+        ("Upsample(scale_factor=2, mode='bilinear')", False), ("Concat(dim=1)(u, u)", True),
     ],
 )  # fmt: skip
 def test_which_layers_a_pattern_can_be_followed_through(layer: str, follows: bool) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 import convarith as ca
 from convarith.decoders.encoder_stages import stages_of
+from convarith.decoders.inverses import uneven_axes
 from convarith.layers.ways_back import Way
 
 
@@ -130,6 +131,8 @@ def test_a_block_is_undone_as_one(torch: ModuleType, text: str, shape: tuple[int
         ("a: Flatten(); b: Flatten()(input); Add()(a, b)", (2, 3, 4), "block of 3 layers turns 2x3x4 into 24, which cannot be"),
         ("a: Permute((0, 2, 1, 3, 4, 5)); b: Permute((0, 2, 1, 3, 4, 5))(input); Add()(a, b)", (2, 3, 4, 5, 6),
          "turns 2x3x4x5x6 into 3x2x4x5x6, which cannot be mirrored"),
+        ("a: Narrow(0, 1); b: Narrow(0, 1)(input); Add()(a, b)", (2, 3, 4, 5, 6),
+         "turns 2x3x4x5x6 into 1x3x4x5x6, which cannot be mirrored"),
         ("Conv2d(1, 1, 2); a: Flatten(0); Add()(a, a)", (1, 9, 9), r"2: Add\(\) turns .* into .*, which cannot be mirrored"),
     ],
 )  # fmt: skip
@@ -228,6 +231,12 @@ def test_the_report_remarks_on_what_is_unusual(
         "an equivalent even transposed convolution is used instead",
     }
     assert list(ca.mirror(ca.parse_network(text), shape, **options).report.remarks) == [known[each] for each in remarks]
+
+
+def test_an_open_layer_is_uneven_along_its_only_axis() -> None:
+    assert uneven_axes(ca.ConvTranspose(kernel_size=3, stride=2)) == [0]
+    assert uneven_axes(ca.parse("ConvTranspose3d(1, 1, (3, 4, 5), stride=2)")) == [0, 2]
+    assert uneven_axes(ca.ConvTranspose(kernel_size=4, stride=2)) == uneven_axes(ca.parse("Conv1d(1, 1, 3, 2)")) == []
 
 
 # Skips ---------------------------------------------------------------------------------------------------------------
