@@ -229,6 +229,21 @@ def test_a_decoder_that_follows_sizes(
     assert lines_of(ca.mirror(ca.parse_network(text), shape, **options).code(), "Decoder", "forward") == forward
 
 
+@pytest.mark.parametrize("any_size", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_sub_pixels_start_equal(torch: ModuleType, any_size: bool, bias: bool) -> None:
+    net = ca.parse_network(f"Conv2d(1, 2, 3, stride=3, bias={bias}); ReLU(); Conv2d(2, 4, 2, stride=2, bias={bias})")
+    decoder = ca.mirror(net, (1, 18, 18), upsample="pixel-shuffle", any_size=any_size)
+    code = decoder.code()
+    assert code.count("icnr_(self.block" if any_size else "icnr_(self)") == (2 if any_size else 1)
+    model = namespace(code)["Decoder"]()
+    for name, values in model.named_parameters():
+        assert ("bias" in name) <= bias
+        times = len(values) // {9: 1, 8: 2}[len(values)]  # one channel of 9 sub-pixels, two of 4
+        assert all(torch.equal(each, values[at // times * times]) for at, each in enumerate(values))
+    assert len(list(model.parameters())) == (4 if bias else 2)
+
+
 @pytest.mark.parametrize(
     ("rules", "text"),
     [

@@ -175,6 +175,10 @@ def test_a_block_that_keeps_the_shape_lends_its_norm_and_activation() -> None:
     assert mirrored(f"c: Conv1d(1, 2, 2); t: Tanh(); {block.replace('(b, c)', '(b, t)')}; Conv1d(2, 3, 2)", (1, 9)) == [
         "ConvTranspose1d(3, 2, 2)", "Tanh()", "ConvTranspose1d(2, 1, 2)",
     ]  # fmt: skip
+    two = block.replace("d: Dropout(); ", "m: InstanceNorm1d(2); q: SiLU(); d: Dropout(); ")
+    assert mirrored(f"c: Conv1d(1, 2, 2); {two}; Conv1d(2, 3, 2)", (1, 9)) == [
+        "ConvTranspose1d(3, 2, 2)", "BatchNorm1d(2)", "SiLU()", "ConvTranspose1d(2, 1, 2)",
+    ]  # fmt: skip
     alone = block.replace("(2, 2, 3, padding=1)", "(2, 2, 3, padding=1)(input)").replace("(b, c)", "(b, input)")
     assert mirrored(alone, (2, 9)) == ["ConvTranspose1d(2, 2, 3, padding=1, bias=False)"]
 
