@@ -44,9 +44,9 @@ class Adaptive(_Sizes, OneLayer):
     def interior(self) -> tuple[int, ...]:
         """One period of the counts. They have no border."""
         counts = self.counts
-        whole = self.inputs // (gcd(self.inputs, self.outputs) or 1)
+        whole = self.inputs // gcd(self.inputs, self.outputs)
         steps = (step for step in range(1, whole + 1) if whole % step == 0)
-        return counts[: next((step for step in steps if counts[step:] == counts[: len(counts) - step]), whole)]
+        return counts[: next(step for step in steps if counts[step:] == counts[: len(counts) - step])]
 
     @property
     def period(self) -> int:

@@ -75,7 +75,7 @@ def stages_of(network: Network, input_shape: tuple[int, ...]) -> list[Stage]:
             found.append(Stage(entry, group, settled(only, before), before, after, ()))
         elif before == after and found:
             found[-1] = found[-1]._replace(run=found[-1].run or _run_of(group))
-        elif before != after or not found:
+        else:
             found.append(Stage(entry, group, _as_one(entry, group, before, after), before, after, _run_of(group)))
     return found
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from convarith.decoders.encoder_stages import settled
 from convarith.dependencies import require_torch
 from convarith.errors import ConvarithError, ParameterError
+from convarith.networks.network import INPUT
 from convarith.sizes.normalise import times
 
 if TYPE_CHECKING:
@@ -40,8 +42,11 @@ def bytes_needed(decoder: Decoder) -> int:
     True
     """
     whole = decoder.autoencoder
-    shapes = whole.shapes((BATCH, *decoder.input_shape), batched=True)
-    return 4 * (2 * whole.parameter_count + 2 * sum(map(prod, shapes.values())))
+    start = (BATCH, *decoder.input_shape)
+    shapes = whole.shapes(start, batched=True)
+    read = {INPUT: start} | shapes
+    parameters = sum(settled(node.layer, read[node.inputs[0]][1:]).parameter_count for node in whole.nodes)
+    return 4 * 2 * (parameters + sum(map(prod, shapes.values())))
 
 
 def run_once(decoder: Decoder) -> Trial:

@@ -563,6 +563,27 @@ def test_branches_in_2d_without_an_input_size(
     assert found.missed == ca.overlap(ca.parse(f"ConvTranspose2d(1, 1, {max(kernels)}, 2)")).missed
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 3)])
+def test_branches_in_2d_with_an_input_size(torch: ModuleType, size: tuple[int, int]) -> None:
+    """In a map so small, the largest and smallest counts are others than those inside."""
+    net = ca.parse_network("a: ConvTranspose2d(1, 1, 3, 2); b: ConvTranspose2d(1, 1, 5, 2, 1)(input); Add()(a, b)")
+    found = ca.overlap(net, size)
+    ones = torch.ones(1, 1, *size, dtype=torch.float64)
+    with torch.no_grad():
+        expected = sum(
+            torch.nn.functional.conv_transpose2d(ones, torch.ones(1, 1, kernel, kernel).double(), None, 2, padding)
+            for kernel, padding in ((3, 0), (5, 1))
+        )[0, 0].long()
+    assert found.grid() == found.map().tolist() == expected.tolist()
+    assert (found.max, found.min) == (expected.max(), expected.min())
+    for place in product(*map(range, expected.shape)):
+        assert found.count(place) == expected[place]
+    with pytest.raises(ca.ShapeError, match="lies outside"):
+        found.count((expected.shape[0], 0))
+    assert found.grid(inside=True) == ca.overlap(net).grid()
+    assert not found.separable
+
+
 def test_branches_are_even_exactly_when_random_weights_are(torch: ModuleType) -> None:
     """Each layer is all ones times a random factor, so that no branch cancels the pattern of another."""
     rng, seen = random.Random(12), 0
@@ -689,6 +710,8 @@ def test_a_single_value_is_added_everywhere(layer: str, order: str) -> None:
         ("ZeroInsert2d(2)", True), ("Conv2d(1, 1, 3, stride=(1, 2))", False), ("Conv2d(1, 1, 3, stride=(2, 1))", False),
         ("AvgPool2d(2)", False), ("MaxPool2d(3, 1)", False), ("LPPool2d(2, 3, 1)", False), ("Unfold(3)", False),
         ("Upsample(scale_factor=1.5)", False), ("PixelUnshuffle(2)", False), ("Flatten()", False),
+        ("Narrow(0, 1)", False), ("AdaptiveAvgPool2d(3)", False), ("Concat(dim=2)(u, u)", False),
+        ("Upsample(scale_factor=2, mode='bilinear')", False), ("Concat(dim=1)(u, u)", True),
     ],
 )  # fmt: skip
 def test_which_layers_a_pattern_can_be_followed_through(layer: str, follows: bool) -> None:

@@ -51,6 +51,9 @@ ENCODERS: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = [
     ("Conv2d(1, 4, 3, stride=2); AdaptiveAvgPool2d(3); Flatten(); Linear(36, 5); ReLU(); Linear(5, 2)", (1, 20, 14), (1, 9, 31)),
     ("Conv1d(2, 2, 3, padding=2); Upsample(scale_factor=1.5); MaxPool1d(3)", (2, 30), (2, 41)),
     ("MaxPool2d(2, stride=3, padding=1); Conv2d(2, 4, 2)", (2, 15, 13), (2, 18, 14)),
+    ("LazyConv2d(4, 2); LazyBatchNorm2d(); MaxPool2d(2, return_indices=True); Conv2d(4, 4, 2)", (2, 10, 9), (2, 8, 13)),
+    ("ConvTranspose2d(2, 1, 3, stride=2); b: Upsample(scale_factor=2)(input); c: Conv2d(2, 1, 2, padding=1); "
+     "j: Add()(0, c); Conv2d(1, 2, 3)", (2, 5, 6), (2, 9, 4)),
 ]  # fmt: skip
 WAYS: list[dict[str, Any]] = [
     {}, {"any_size": True}, {"skips": True}, {"upsample": "unpool"}, {"upsample": "unpool", "any_size": True},
@@ -226,6 +229,21 @@ def test_a_decoder_that_follows_sizes(
     assert lines_of(ca.mirror(ca.parse_network(text), shape, **options).code(), "Decoder", "forward") == forward
 
 
+@pytest.mark.parametrize("any_size", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_sub_pixels_start_equal(torch: ModuleType, any_size: bool, bias: bool) -> None:
+    net = ca.parse_network(f"Conv2d(1, 2, 3, stride=3, bias={bias}); ReLU(); Conv2d(2, 4, 2, stride=2, bias={bias})")
+    decoder = ca.mirror(net, (1, 18, 18), upsample="pixel-shuffle", any_size=any_size)
+    code = decoder.code()
+    assert code.count("icnr_(self.block" if any_size else "icnr_(self)") == (2 if any_size else 1)
+    model = namespace(code)["Decoder"]()
+    for name, values in model.named_parameters():
+        assert ("bias" in name) <= bias
+        times = len(values) // {9: 1, 8: 2}[len(values)]  # one channel of 9 sub-pixels, two of 4
+        assert all(torch.equal(each, values[at // times * times]) for at, each in enumerate(values))
+    assert len(list(model.parameters())) == (4 if bias else 2)
+
+
 @pytest.mark.parametrize(
     ("rules", "text"),
     [
@@ -267,22 +285,26 @@ def test_written_size_rules_have_the_values_of_the_rules() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kernel", "stride", "padding"), [(2, 2, 0), (2, 3, 0), (3, 3, 1), (2, 3, 1), (1, 2, 0), (3, 2, 1), (2, 1, 1)]
+    ("kernel", "stride", "padding", "dilation"),
+    [(2, 2, 0, 1), (2, 3, 0, 1), (3, 3, 1, 1), (2, 3, 1, 1), (1, 2, 0, 1), (3, 2, 1, 1), (2, 1, 1, 1), (2, 3, 0, 2)],
 )
 @pytest.mark.parametrize("ndim", [1, 2, 3])
 def test_values_return_to_where_the_pool_took_them(
-    torch: ModuleType, ndim: int, kernel: int, stride: int, padding: int
+    torch: ModuleType, ndim: int, kernel: int, stride: int, padding: int, dilation: int
 ) -> None:
     shape = (2, 9, 8, 7)[: ndim + 1]
-    pool = f"MaxPool{ndim}d({kernel}, stride={stride}, padding={padding})"
-    decoder = ca.mirror(ca.parse_network(pool), shape, upsample="unpool")
+    pool = f"MaxPool{ndim}d({kernel}, {stride}, {padding}, {dilation})"
+    code = ca.mirror(ca.parse_network(pool), shape, upsample="unpool").code()
     values = torch.rand(2, *shape)
-    pooled, where = getattr(torch.nn.functional, f"max_pool{ndim}d")(
-        values, kernel, stride, padding, return_indices=True
-    )
-    expected = torch.zeros_like(values).flatten(2)
-    overlapping = kernel > stride
-    add = expected.scatter_add if overlapping else expected.scatter
-    expected = add(2, where.flatten(2), pooled.flatten(2)).view_as(values)
-    assert ("max_unpool" in decoder.code()) == (not overlapping)
-    torch.testing.assert_close(namespace(decoder.code())["Autoencoder"]()(values), expected)
+    max_pool = getattr(torch.nn.functional, f"max_pool{ndim}d")
+    pooled, where = max_pool(values, kernel, stride, padding, dilation, return_indices=True)
+    expected = torch.zeros_like(values).flatten(2).scatter_add(2, where.flatten(2), pooled.flatten(2)).view_as(values)
+    assert ("max_unpool" in code) == (kernel <= stride and dilation == 1)
+    torch.testing.assert_close(namespace(code)["Autoencoder"]()(values), expected)
+
+
+@pytest.mark.parametrize(("kernel", "plain"), [((2, 2), True), ((2, 3), False), ((3, 2), False)])
+def test_one_axis_on_which_windows_overlap_is_enough(torch: ModuleType, kernel: tuple[int, int], plain: bool) -> None:
+    decoder = ca.mirror(ca.parse_network(f"MaxPool2d({kernel}, stride=2)"), (2, 9, 8), upsample="unpool")
+    assert ("max_unpool" in decoder.code()) == plain
+    assert decoder.verify().problems == ()

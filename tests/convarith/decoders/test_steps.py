@@ -18,6 +18,7 @@ import pytest
 
 import convarith as ca
 from convarith.decoders.encoder_stages import stages_of
+from convarith.decoders.inverses import uneven_axes
 from convarith.layers.ways_back import Way
 
 
@@ -130,6 +131,8 @@ def test_a_block_is_undone_as_one(torch: ModuleType, text: str, shape: tuple[int
         ("a: Flatten(); b: Flatten()(input); Add()(a, b)", (2, 3, 4), "block of 3 layers turns 2x3x4 into 24, which cannot be"),
         ("a: Permute((0, 2, 1, 3, 4, 5)); b: Permute((0, 2, 1, 3, 4, 5))(input); Add()(a, b)", (2, 3, 4, 5, 6),
          "turns 2x3x4x5x6 into 3x2x4x5x6, which cannot be mirrored"),
+        ("a: Narrow(0, 1); b: Narrow(0, 1)(input); Add()(a, b)", (2, 3, 4, 5, 6),
+         "turns 2x3x4x5x6 into 1x3x4x5x6, which cannot be mirrored"),
         ("Conv2d(1, 1, 2); a: Flatten(0); Add()(a, a)", (1, 9, 9), r"2: Add\(\) turns .* into .*, which cannot be mirrored"),
     ],
 )  # fmt: skip
@@ -171,6 +174,10 @@ def test_a_block_that_keeps_the_shape_lends_its_norm_and_activation() -> None:
     ]  # fmt: skip
     assert mirrored(f"c: Conv1d(1, 2, 2); t: Tanh(); {block.replace('(b, c)', '(b, t)')}; Conv1d(2, 3, 2)", (1, 9)) == [
         "ConvTranspose1d(3, 2, 2)", "Tanh()", "ConvTranspose1d(2, 1, 2)",
+    ]  # fmt: skip
+    two = block.replace("d: Dropout(); ", "m: InstanceNorm1d(2); q: SiLU(); d: Dropout(); ")
+    assert mirrored(f"c: Conv1d(1, 2, 2); {two}; Conv1d(2, 3, 2)", (1, 9)) == [
+        "ConvTranspose1d(3, 2, 2)", "BatchNorm1d(2)", "SiLU()", "ConvTranspose1d(2, 1, 2)",
     ]  # fmt: skip
     alone = block.replace("(2, 2, 3, padding=1)", "(2, 2, 3, padding=1)(input)").replace("(b, c)", "(b, input)")
     assert mirrored(alone, (2, 9)) == ["ConvTranspose1d(2, 2, 3, padding=1, bias=False)"]
@@ -230,6 +237,12 @@ def test_the_report_remarks_on_what_is_unusual(
     assert list(ca.mirror(ca.parse_network(text), shape, **options).report.remarks) == [known[each] for each in remarks]
 
 
+def test_an_open_layer_is_uneven_along_its_only_axis() -> None:
+    assert uneven_axes(ca.ConvTranspose(kernel_size=3, stride=2)) == [0]
+    assert uneven_axes(ca.parse("ConvTranspose3d(1, 1, (3, 4, 5), stride=2)")) == [0, 2]
+    assert uneven_axes(ca.ConvTranspose(kernel_size=4, stride=2)) == uneven_axes(ca.parse("Conv1d(1, 1, 3, 2)")) == []
+
+
 # Skips ---------------------------------------------------------------------------------------------------------------
 
 
@@ -285,6 +298,24 @@ def test_what_follows_a_layer_takes_its_shape_in_the_decoder(layer: str, fitted:
     net = f"Conv2d(1, 4, 1); {layer}; MaxPool2d(2); Conv2d(4, 6, 1)"
     again = [str(ca.parse(layer))] if fitted else []  # the pool is undone by a convolution, too
     assert mirrored(net, (1, 8, 10))[1:-1] == [*fitted, "ConvTranspose2d(4, 4, 2, stride=2)", *again]
+
+
+def test_what_does_not_fit_is_left_out_alone() -> None:
+    assert mirrored("Conv1d(1, 4, 1); Softmax(1); Tanh(); Conv1d(4, 6, 1)", (1, 8)) == [
+        "ConvTranspose1d(6, 4, 1)", "Tanh()", "ConvTranspose1d(4, 1, 1)",
+    ]  # fmt: skip
+    single = "Conv2d(1, 2, 1); GroupNorm(2, 2); Tanh(); AdaptiveAvgPool2d(1); Conv2d(2, 4, 1)"
+    assert mirrored(single, (1, 4, 4))[:2] == ["ConvTranspose2d(4, 2, 1)", "Tanh()"]
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_open_layers_take_the_dimension_and_channels_of_the_input(ndim: int) -> None:
+    net = ca.Network.chain([ca.Conv(kernel_size=3, out_channels=2, stride=2), ca.MaxPool(kernel_size=2)])
+    decoder = ca.mirror(net, (5, 13, 14, 15)[: ndim + 1])
+    code = decoder.code(autoencoder=True)
+    assert f"nn.Conv{ndim}d(5, 2, 3, stride=2)" in code
+    assert f"nn.MaxPool{ndim}d(kernel_size=2)" in code
+    assert decoder.exact
 
 
 def test_norms_take_the_dimension_and_channels_of_the_decoder() -> None:
