@@ -337,6 +337,9 @@ def test_lanczos_finds_six_values_unless_a_count_is_given() -> None:
         found = ca.spectrum.singular_values(layer, 30, weight, count=count, method="Lanczos")
         assert (len(found.values), found.complete, found.method) == (expected, False, "Lanczos")
         close(found.values, svd(dense(layer, 30, weight))[:expected])
+    for count in (1, 2):  # one less than all of them at most
+        found = ca.spectrum.singular_values(ca.Conv(kernel_size=2), 4, [1, 3], count=count, method="Lanczos")
+        close(found.values, svd(dense(ca.Conv(kernel_size=2), 4, [1, 3]))[:count])
     for count in (1, 4, 5, 9):
         values_found = ca.spectrum.singular_values(layer, 5, weight, count=count)
         assert (len(values_found.values), values_found.complete) == (min(count, 5), count >= 5)

@@ -234,6 +234,8 @@ def test_a_batch_is_found_or_told() -> None:
     dense = ca.parse_network("Flatten(); Linear(6, 2)")
     assert [dense.trace(shape).macs for shape in ((6,), (2, 3), (5, 2, 3), (1, 6))] == [12, 12, 60, 12]
     assert [dense.trace(shape).output for shape in ((6,), (2, 3), (5, 2, 3), (1, 6))] == [(2,), (2,), (5, 2), (2,)]
+    flat = [dense.trace(shape).rows[0].receptive_field for shape in ((6,), (2, 3), (5, 2, 3), (1, 6))]
+    assert flat == [()] * 4
     node = Node("one", ca.parse("ReLU()"))
     assert (node.place, node.inputs) == ("one", ("input",))
     assert Node("one", ca.parse("ReLU()"), line=2, column=3) == node
