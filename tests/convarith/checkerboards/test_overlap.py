@@ -690,6 +690,16 @@ def test_the_border_of_branches_that_accept_few_sizes_is_exact(kernel: int) -> N
         ca.overlap(found.subject, 64)
 
 
+def test_what_an_output_padding_adds_belongs_to_the_border() -> None:
+    for kernel, stride in ((3, 3), (3, 4), (2, 5), (5, 3)):
+        up = ca.ConvTranspose(kernel_size=kernel, stride=stride, output_padding=stride - 1, ndim=1)
+        chain = ca.overlap(ca.Network.chain([ca.Elementwise("ReLU"), up]))
+        counts = hits(kernel, stride, 1, 20) + [0] * (stride - 1)
+        differ = [at for at, count in enumerate(counts) if count != chain.interior[0][at % chain.period[0]]]
+        left, right = (max(0, kernel - stride), len(counts) - min(at for at in differ if at > 9))
+        assert chain.border == ca.overlap(up).border == ((left, right),)
+
+
 @pytest.mark.parametrize("layer", ["Add", "Multiply"])
 @pytest.mark.parametrize("order", ["u, g", "g, u"])
 def test_a_single_value_is_added_everywhere(layer: str, order: str) -> None:

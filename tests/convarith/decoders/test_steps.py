@@ -271,6 +271,7 @@ def test_a_stage_that_halves_the_map_gets_a_skip(size: int, window: str, skip: b
 def test_the_first_map_has_no_skip_and_a_skip_without_activation_gets_one() -> None:
     net = ca.parse_network("MaxPool1d(2); MaxPool1d(2); Conv1d(2, 3, 1)")
     nodes = ca.mirror(net, (2, 16), skips=True).network.nodes
+    assert [node.name for node in nodes] == [f"encoder.{at}" for at in range(3)] + [f"decoder.{at}" for at in range(8)]
     assert [str(node.layer) for node in nodes[3:]] == [
         "ConvTranspose1d(3, 2, 1)", "ConvTranspose1d(2, 2, 2, stride=2, output_padding=1)", "MatchSize()", "Concat()",
         "Conv1d(4, 2, 3, padding=1)", "ReLU()", "ConvTranspose1d(2, 2, 2, stride=2, output_padding=1)", "MatchSize()",
