@@ -160,3 +160,27 @@ def test_an_interpolation_is_countable_up_to_the_limit_or_at_powers_of_two(monke
     ):  # fmt: skip
         with pytest.raises(ca.ParameterError, match=r"^the (3\d|60) outputs of .* are too many to count.*, up to 30;"):
             counting.check_countable(layer, inputs, outputs)
+
+
+@pytest.mark.parametrize("dilation", [3, 5, 6, 7])
+def test_a_reflected_input_is_read_at_most_once_by_every_window(dilation: int) -> None:
+    """Where both ends are reflected a whole number of taps apart, a window may read one input three times."""
+    tripled = 0
+    for stride in range(1, 5):
+        for last, before in ((last, last - less) for last in (dilation, 2 * dilation) for less in (0, 1, 2)):
+            layer = ca.Conv(
+                kernel_size=2 * last // dilation + 2, stride=stride, dilation=dilation,
+                padding=((before, last),), padding_mode="reflect",
+            )  # fmt: skip
+            try:
+                (output,) = layer.output_size(last + 1)
+            except ca.ShapeError:
+                continue
+            expected = 0
+            for start in range(-before, stride * output - before, stride):
+                reads = [padding_source("reflect", start + dilation * tap, last + 1, before, last)
+                         for tap in range(layer.kernel_size[0])]  # fmt: skip
+                expected += len(set(reads))
+                tripled += any(reads.count(each) > 2 for each in reads)
+            assert entries_along(layer, 0, last + 1, output) == expected, f"{layer} at {last + 1}"
+    assert tripled

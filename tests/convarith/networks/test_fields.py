@@ -240,3 +240,10 @@ def test_a_batch_is_found_or_told() -> None:
     assert (node.place, node.inputs) == ("one", ("input",))
     assert Node("one", ca.parse("ReLU()"), line=2, column=3) == node
     assert Node("one", ca.parse("ReLU()"), line=2, column=3).place == "one (line 2, column 3)"
+
+
+@pytest.mark.parametrize("batch", [(), (1,), (2,)])
+def test_axes_that_change_places_with_channels_lose_their_fields(batch: tuple[int, ...]) -> None:
+    rows = ca.parse_network("Conv2d(3, 4, 3); Permute((0, 3, 2, 1)); MaxPool2d(2)").trace((*batch, 3, 9, 9)).rows
+    assert rows[-1].output == (*batch, 7, 3, 2)
+    assert told(rows[-1:], "receptive_field", "jump", "start", "alignment") == [[(None, None)]] * 4
