@@ -25,6 +25,8 @@ from convarith.pytorch.verification import Case, Mismatch
 torch = pytest.importorskip("torch", reason="reads torch models, and torch is not installed")
 nn, F, Tensor = torch.nn, torch.nn.functional, torch.Tensor
 
+pytestmark = pytest.mark.filterwarnings("ignore:`nn.functional.upsample.* is deprecated:UserWarning")
+
 
 @pytest.fixture(autouse=True)
 def _one_thread(torch: ModuleType) -> None:

@@ -69,7 +69,7 @@ class Kernel(nn.Module):
 
     def __init__(self, *shape: int) -> None:
         super().__init__()
-        self.offset = nn.Parameter(torch.ones(4))
+        self.offset = nn.Parameter(torch.ones(4, 1))
         self.weight = nn.Parameter(torch.ones(shape))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -200,7 +200,17 @@ def test_parameters_with_a_default_keep_it(shape: tuple[int, ...] | None) -> Non
     assert told(read(Optional(), shape)) == ["MaxPool2d(kernel_size=3)"]
 
 
+class Width(nn.Module):
+    """Decides on a parameter with a default."""
+
+    def forward(self, x: Tensor, width: int = 2) -> Tensor:
+        return F.max_pool2d(x, width) if width == 2 else x
+
+
 def test_other_parameters_with_a_default_keep_it() -> None:
+    for shape in (None, (1, 3, 12, 12)):
+        net = read(Width(), shape)
+        assert (told(net), net.remarks) == (["MaxPool2d(kernel_size=2)"], ())
     assert told(read(Options(), (1, 3, 12, 12))) == ["MaxPool2d(kernel_size=2)"]
 
 
