@@ -38,6 +38,8 @@ TEXTS = [
     (2, "Conv2d(2, 2, 1); Flatten(2); Unflatten(2, (6, 6))"),
     (2, "Conv2d(2, 2, 1); Flatten(1, 2); Unflatten(1, (2, 6))"),
     (4, "Conv2d(4, 4, 1); Unflatten(1, (2, 2)); ReLU()"),
+    (2, "Conv2d(2, 2, 1); Flatten(1, 2); Linear(9, 3)"),
+    (2, "Conv2d(2, 2, 1); Flatten(0, 1); Linear(9, 3)"),
     (4, "GLU(1); Conv2d(2, 3, 3)"),
     (4, "GLU(2); Conv2d(4, 3, 3)"),
     (4, "GLU(); Conv2d(4, 3, 3)"),
