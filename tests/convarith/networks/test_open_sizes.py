@@ -214,6 +214,20 @@ def test_a_product_of_sizes() -> None:
     assert isinstance(product((Product((2, free)), 3)), Unknown)
 
 
+def test_a_known_axis_is_split_into_known_sizes() -> None:
+    free, size = Unknown(), AxisSize(0)
+    for text, before, after in (
+        ("Unflatten(1, (2, -1))", (free, 6, size), (free, 2, 3, size)),
+        ("Unflatten(-1, (2, 2))", (free, size, 4), (free, size, 2, 2)),
+        ("Flatten(1, 2)", (free, 6, 2, size), (free, 12, size)),
+        ("Narrow(1, 2)", (free, 6, size), (free, 2, size)),
+        ("GLU(1)", (free, 6, size), (free, 3, size)),
+        ("Linear(None, 5)", (free, 6, size), (free, 6, 5)),
+        ("Permute((0, 2, 1))", (free, 6, size), (free, size, 6)),
+    ):
+        assert ca.parse(text).open_shape([before], Limits(1)) == after
+
+
 def test_a_recorded_layer_has_unknown_sizes() -> None:
     layer = Recorded(operation="fft", recorded_inputs=((2, 1, 100), (2, 3)), recorded_output=(2, 1, 51), parameters=7)
     assert layer.parameter_count == 7
