@@ -38,6 +38,8 @@ TEXTS = [
     (2, "Conv2d(2, 2, 1); Flatten(2); Unflatten(2, (6, 6))"),
     (2, "Conv2d(2, 2, 1); Flatten(1, 2); Unflatten(1, (2, 6))"),
     (4, "Conv2d(4, 4, 1); Unflatten(1, (2, 2)); ReLU()"),
+    (2, "Conv2d(2, 2, 1); Flatten(1, 2); Linear(9, 3)"),
+    (2, "Conv2d(2, 2, 1); Flatten(0, 1); Linear(9, 3)"),
     (4, "GLU(1); Conv2d(2, 3, 3)"),
     (4, "GLU(2); Conv2d(4, 3, 3)"),
     (4, "GLU(); Conv2d(4, 3, 3)"),
@@ -210,6 +212,20 @@ def test_a_product_of_sizes() -> None:
     assert product((Product((2, AxisSize(0))), 3, AxisSize(1))) == Product((6, AxisSize(0), AxisSize(1)))
     assert isinstance(product((2, free)), Unknown)
     assert isinstance(product((Product((2, free)), 3)), Unknown)
+
+
+def test_a_known_axis_is_split_into_known_sizes() -> None:
+    free, size = Unknown(), AxisSize(0)
+    for text, before, after in (
+        ("Unflatten(1, (2, -1))", (free, 6, size), (free, 2, 3, size)),
+        ("Unflatten(-1, (2, 2))", (free, size, 4), (free, size, 2, 2)),
+        ("Flatten(1, 2)", (free, 6, 2, size), (free, 12, size)),
+        ("Narrow(1, 2)", (free, 6, size), (free, 2, size)),
+        ("GLU(1)", (free, 6, size), (free, 3, size)),
+        ("Linear(None, 5)", (free, 6, size), (free, 6, 5)),
+        ("Permute((0, 2, 1))", (free, 6, size), (free, size, 6)),
+    ):
+        assert ca.parse(text).open_shape([before], Limits(1)) == after
 
 
 def test_a_recorded_layer_has_unknown_sizes() -> None:

@@ -259,6 +259,7 @@ def test_the_formula_of_a_chain_is_its_function() -> None:
             if sizes.exact or stays_real(sizes.rules, size):
                 assert floor(eval(formula, {"floor": floor, "H": size})) == sizes.follow(size), formula
     assert SizeMap((FloorRule(shift=-2), ScaleRule(1.7))).formula("H") == "floor((H - 2)*1.7)"
+    assert SizeMap((FloorRule(step=3, offset=2), ScaleRule(1.7))).formula("H") == "floor((floor(H/3) + 2)*1.7)"
     assert SizeMap((FloorRule(shift=1, step=2), ScaleRule(1.7))).formula("H") == "floor(floor((H + 1)/2)*1.7)"
 
 
