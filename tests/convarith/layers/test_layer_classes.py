@@ -240,6 +240,7 @@ def test_a_layer_of_one_input_takes_one() -> None:
         ("PixelShuffle(2)", (3, 3, 3), r"not divisible by 2\^2 = 4: use 4$"),
         ("PixelShuffle(2)", (4, 3), r"takes \(\.\.\., C, H, W\), got 2 sizes: 4x3"),
         ("PixelUnshuffle(3)", (1, 7, 9), "H of 7x9: 7 is not divisible by 3: use 6 or 9"),
+        ("LPPool3d(2, 3, ceil_mode=True)", (1, 2, 9, 9), "the kernel spans 3"),
         ("PReLU(2)", (3,), r"expects 2 channels \(num_parameters\), got 1$"),
         ("GLU()", (2, 3), "GLU halves dim 1 of 2x3, but 3 is odd"),
         ("Narrow(3, 2)", (1, 4), "Narrow reads channels 3 to 4, but the input has 4 channels"),

@@ -25,7 +25,7 @@ from convarith.sizes.rules import (
     with_constant,
 )
 from convarith.sizes.sets import MOST_RUNS, SizeRange, SizeSet
-from convarith.sizes.size_map import SEARCH_LIMIT, SizeMap, meeting, merged, preimage, simplified
+from convarith.sizes.size_map import SEARCH_LIMIT, SizeMap, _joined, meeting, merged, preimage, simplified
 
 FACTORS = (0.01, 0.1, 0.29, 0.3, 0.5, 0.57, 0.75, 0.999, 1.1, 1.5, 1.9999, 2.5, 2.7, 3.25, 1 + 2**-16, 1 + 2**-17)
 SIZES = range(200)
@@ -274,6 +274,20 @@ def test_arrays_of_sizes_are_the_sizes_one_by_one() -> None:
     given = np.arange(9).reshape(3, 3)
     assert SizeMap((FloorRule(step=2),)).sizes(given).tolist() == [[0, 0, 1], [1, 2, 2], [3, 3, 4]]
     assert given.tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+
+
+def test_runs_are_joined_where_they_leave_no_gap() -> None:
+    for firsts, joined in (
+        ((2, 3, 4), True),
+        ((4, 2, 3), True),
+        ((2, 4, 6), False),
+        ((2, 3, 7), False),
+        ((2, 3), False),
+    ):
+        runs = [SizeRange(first, None, 3) for first in firsts]
+        assert _joined(runs) == ([SizeRange(2, None)] if joined else sorted(runs, key=lambda each: each.first))
+    points = [SizeRange(3, 3), SizeRange(2, 2)]
+    assert _joined([*points, SizeRange(5, None)]) == [SizeRange(2, 2), SizeRange(3, 3), SizeRange(5, None)]
 
 
 def test_too_many_runs_are_refused() -> None:
