@@ -121,7 +121,7 @@ def matrix(
     x = None if values is None else read_numbers(values, "--values").ravel()
     columns = shape_of_matrix(question.layer, question.sizes)[1]
     if x is not None and len(x) != columns:
-        raise ParameterError(f"--values has {counted(len(x), 'number')}, but the flattened input has {columns}")
+        raise ParameterError(f"--values has {counted(len(x), 'number')}, but the flattened input has {columns:,}")
     if save is not None:
         check_memory(question.layer, question.sizes.inputs)
     answer = _answer(question, x)

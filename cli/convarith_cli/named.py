@@ -290,7 +290,7 @@ def read_input(subject: Subject, text: str, assumed_ndim: int | None = None) -> 
     found = read_axes(numbers, ndim, str(subject))
     if found.told and declared not in (None, found.channels):
         raise ShapeError(
-            f"{subject} expects {counted(declared, 'channel')}, but -i {times(numbers)} has {found.channels}"
+            f"{subject} expects {counted(declared, 'channel')}, but -i {times(numbers)} has {found.channels:,}"
         )
     return found if found.told else found._replace(channels=declared)
 

@@ -52,7 +52,7 @@ class ConvolutionLayer(WindowLayer):
     def _channels(self, channels: int) -> int:
         if self.in_channels is not None and channels != self.in_channels:
             expected = counted(self.in_channels, "channel")
-            raise ShapeError(f"{self.name} expects {expected} (in_channels), got {channels}")
+            raise ShapeError(f"{self.name} expects {expected} (in_channels), got {channels:,}")
         if self.out_channels is None:
             raise ShapeError(f"{self.name} has no out_channels: set it to get the number of output channels")
         if channels % self.groups:

@@ -55,7 +55,7 @@ def _batch_norm(*counts: int) -> Callable[[Arguments, tuple[int, ...]], str | No
             return "needs more than one value per channel: a single value has no variance"
         checked = features is not None and (arguments["affine"] or tracked) and 0 not in shape
         if checked and shape[1] != features:  # torch does not check an empty input
-            return f"expects {counted(features, 'channel')} (num_features), got {shape[1]}"
+            return f"expects {counted(features, 'channel')} (num_features), got {shape[1]:,}"
         return None
 
     return check
@@ -69,7 +69,7 @@ def _instance_norm(ndim: int) -> Callable[[Arguments, tuple[int, ...]], str | No
         # torch compares its statistics only with an input that has values
         checked = arguments["affine"] or (arguments["track_running_stats"] and 0 not in shape)
         if features is not None and checked and channels != features:
-            return f"expects {counted(features, 'channel')} (num_features), got {channels}"
+            return f"expects {counted(features, 'channel')} (num_features), got {channels:,}"
         if arguments["affine"] and len(shape) == ndim + 2 and shape[0] == 0:
             return "does not accept an empty batch"
         if prod(shape[-ndim:]) == 1 and not arguments["track_running_stats"]:
@@ -84,7 +84,7 @@ def _group_norm(arguments: Arguments, shape: tuple[int, ...]) -> str | None:
     if len(shape) < 2:
         return "takes at least 2 axes"
     if shape[1] != channels:
-        return f"expects {counted(channels, 'channel')} (num_channels), got {shape[1]}"
+        return f"expects {counted(channels, 'channel')} (num_channels), got {shape[1]:,}"
     if shape[0] * shape[1] // groups * prod(shape[2:]) == 1:
         return "needs more than one value per group: a single value has no variance"
     return None
@@ -99,7 +99,7 @@ def _layer_norm(arguments: Arguments, shape: tuple[int, ...]) -> str | None:
 
 def _prelu(arguments: Arguments, shape: tuple[int, ...]) -> str | None:
     count, channels = arguments["num_parameters"], shape[1] if len(shape) > 1 else 1
-    return None if count in (1, channels) else f"expects {counted(count, 'channel')} (num_parameters), got {channels}"
+    return None if count in (1, channels) else f"expects {counted(count, 'channel')} (num_parameters), got {channels:,}"
 
 
 def _channel_shuffle(arguments: Arguments, shape: tuple[int, ...]) -> str | None:

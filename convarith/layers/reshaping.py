@@ -79,7 +79,7 @@ class Linear(Layer):
         if self.in_features is not None and shape[-1] != self.in_features:
             expected = counted(self.in_features, "feature")
             flat = f": {times(shape)} flattens to {prod(shape)}" if prod(shape) == self.in_features else ""
-            raise ShapeError(f"Linear expects {expected} in the last axis, got {shape[-1]}{flat}")
+            raise ShapeError(f"Linear expects {expected} in the last axis, got {shape[-1]:,}{flat}")
         return (*shape[:-1], self.out_features)
 
     @property

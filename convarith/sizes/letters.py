@@ -116,7 +116,7 @@ class Limits:
     def must_be(self, size: Dim, value: int) -> None:
         """Require a size to have one value, such as the features of a Linear."""
         if isinstance(size, int) and size != value:
-            raise ShapeError(f"it expects {counted(value, 'feature')}, got {size}")
+            raise ShapeError(f"it expects {counted(value, 'feature')}, got {size:,}")
         if isinstance(size, AxisSize):
             self.allow(size, SizeSet([SizeRange(value, value)]))
         if isinstance(size, Product) and not any(isinstance(each, Unknown) for each in size.factors):

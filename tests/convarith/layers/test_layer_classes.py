@@ -58,7 +58,7 @@ def test_what_a_layer_says_of_itself(text: str) -> None:
     joins = text.startswith(("Add", "Multiply", "Concat"))
     assert layer.joins == joins
     assert layer.keeps_positions == (joins or text.startswith(("ReLU", "MatchSize")))
-    assert layer.broadcasts == (not text.startswith("MatchSize"))
+    assert layer.broadcasts == (not text.startswith(("MatchSize", "Concat")))
     assert layer.keeps_indices == text.startswith(("MaxPool", "AdaptiveMax", "Fractional"))
     assert layer.pads_only == text.startswith(("ZeroPad", "Crop"))
     assert layer.row_per_tap == text.startswith("Unfold")

@@ -263,7 +263,7 @@ def test_a_flatten_ties_the_axes_together() -> None:
     assert net.size_map(0, (1, 28, 15)).domain.words("H") == "H = 54"
     assert [(tie.node, tie.value, tie.excluded, len(tie.factors)) for tie in net.sizes.ties] == [("2", 5408, False, 3)]
     assert net.output_shape((1, 54, 15)) == (10,)
-    with pytest.raises(ca.ShapeError, match=r"2 .*Linear expects 5408 features in the last axis, got 5616"):
+    with pytest.raises(ca.ShapeError, match=r"2 .*Linear expects 5,408 features in the last axis, got 5,616"):
         net.output_shape((1, 29, 28))
 
 

@@ -162,7 +162,7 @@ def test_the_folder_of_the_code_comes_first_and_the_module_is_kept(folder: Path,
         ("convarith_models.py:Codec(1, 2)", "convarith_models.py:Codec(1, 2) raised TypeError: Codec.__init__() takes"),
         ("convarith_models.py:leave", "convarith_models.py:leave ended the program (exit code 3)"),
         ("convarith_models.py:_number", "convarith_models.py:_number raised TypeError: 'int' object is not callable"),
-        ("convarith_models.py:Family", "convarith_models.py:Family returns a Family, not a torch.nn.Module"),
+        ("convarith_models.py:Family", "convarith_models.py:Family returns Family, not a torch.nn.Module"),
     ],
 )
 def test_what_goes_wrong_is_one_line(folder: Path, text: str, message: str) -> None:
