@@ -1,18 +1,21 @@
 """The base class of all layers, and of those that treat each spatial axis separately."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Iterator, Sequence
-from fractions import Fraction
 from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from convarith.errors import ParameterError, ShapeError
-from convarith.layers.reads import Reads, Scattering
-from convarith.layers.ways_back import Passage, Way
 from convarith.sizes.normalise import Ints, collapse, counted, integer, per_axis, shape_of, times
 from convarith.sizes.rules import AxisRule, FloorRule
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from convarith.layers.reads import Reads, Scattering
+    from convarith.layers.ways_back import Passage, Way
     from convarith.sizes.letters import Dim, Limits, OpenShape
     from convarith.sizes.sets import SizeRange
 
@@ -145,6 +148,8 @@ class Layer:
 
     def constant_share(self, axis: int) -> Fraction:
         """A factor on every output along one axis, such as 1/divisor_override of an average pool."""
+        from fractions import Fraction
+
         return Fraction(1)
 
     def scattering(self, axis: int) -> Scattering | None:
@@ -175,7 +180,7 @@ class Layer:
         """The shape of torch's weight, with open channels counted as one per group; None if there is no weight."""
         return None
 
-    def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
+    def open_shape(self, shapes: Sequence[OpenShape], limits: Limits) -> OpenShape:
         """The output shape for inputs with symbolic sizes; what the layer rejects is recorded in `limits`.
 
         Raises ShapeError if no input size can work.
@@ -437,7 +442,7 @@ class SpatialLayer(Layer):
             return shape_of(input_size, "input size")
         return (integer(input_size, "input size"),) * (self.ndim or 1)
 
-    def open_shape(self, shapes: Sequence["OpenShape"], limits: "Limits") -> "OpenShape":
+    def open_shape(self, shapes: Sequence[OpenShape], limits: Limits) -> OpenShape:
         """Apply the rule of each spatial axis, and convert the channels if they are known."""
         (shape,) = shapes
         ndim = self.ndim or max(1, len(shape) - 2)
@@ -448,7 +453,7 @@ class SpatialLayer(Layer):
         sizes = [limits.apply(rule, size) for rule, size in pairs]
         return (*lead, self._open_channels(channels), *sizes)
 
-    def _open_channels(self, channels: "Dim") -> "Dim":
+    def _open_channels(self, channels: Dim) -> Dim:
         """The output channels for input channels that may be symbolic."""
         from convarith.sizes.letters import AxisSize, Unknown
 
@@ -491,7 +496,7 @@ class SpatialLayer(Layer):
         given = f"{counted(len(shape), 'size')}: {times(shape)}"
         raise ShapeError(f"{self.name} takes (N, C, {axes}) or (C, {axes}), got {given}")
 
-    def inputs_for(self, output_size: int | Sequence[int]) -> "tuple[SizeRange, ...]":
+    def inputs_for(self, output_size: int | Sequence[int]) -> tuple[SizeRange, ...]:
         """All input sizes of each axis that give this output size. Raises ShapeError if there are none.
 
         >>> import convarith as ca

@@ -1,5 +1,7 @@
 """Convolution, transposed convolution, and the transposed convolution that inverts any layer with a window."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -8,14 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from convarith.errors import ParameterError, ShapeError
 from convarith.layers.base import Layer
-from convarith.layers.padding import Pad
-from convarith.layers.reads import Reads, Scattering, Spread
-from convarith.layers.ways_back import Passage, Way
 from convarith.layers.window import PADDING_MODES, Padding, WindowLayer, window_too_large
 from convarith.sizes.normalise import Ints, counted, integer, nearest, side, spread
 from convarith.sizes.rules import AxisRule, FloorRule, hits_evenly
 
 if TYPE_CHECKING:
+    from convarith.layers.reads import Reads, Scattering
+    from convarith.layers.ways_back import Passage, Way
     from convarith.sizes.letters import Dim
 
 
@@ -62,7 +63,7 @@ class ConvolutionLayer(WindowLayer):
             raise ShapeError(f"{self.name} got zero channels: padding_mode={self.padding_mode!r} needs at least 1")
         return self.out_channels if channels else 0  # in torch, zero channels stay zero channels
 
-    def _open_channels(self, channels: "Dim") -> "Dim":
+    def _open_channels(self, channels: Dim) -> Dim:
         from convarith.sizes.letters import AxisSize, Unknown
 
         if isinstance(channels, AxisSize):
@@ -174,6 +175,8 @@ class Conv(ConvolutionLayer):
         """The calls that build the layer; asymmetric padding becomes a separate layer."""
         if not isinstance(self.padding, tuple) or all(isinstance(each, int) for each in self.padding):
             return super().torch_calls()
+        from convarith.layers.padding import Pad
+
         pads = tuple(self.pads(axis) for axis in range(self.ndim or 0))
         pad = Pad(padding=pads, mode=self.padding_mode, ndim=self.ndim)
         return (*pad.torch_calls(), *self.changed(padding=0, padding_mode="zeros").torch_calls())
@@ -326,6 +329,8 @@ class ConvTranspose(ConvolutionLayer):
 
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
         """Every input adds to a window of outputs."""
+        from convarith.layers.reads import Spread
+
         return Spread(
             size=self.at("kernel_size", axis), stride=self.at("stride", axis), dilation=self.at("dilation", axis),
             before=self.at("padding", axis),
@@ -333,12 +338,16 @@ class ConvTranspose(ConvolutionLayer):
 
     def scattering(self, axis: int) -> Scattering | None:
         """Where the forward pass adds values; output_padding keeps some of what the padding removes."""
+        from convarith.layers.reads import Scattering
+
         kernel, stride, dilation = (self.at(name, axis) for name in ("kernel_size", "stride", "dilation"))
         padding = self.at("padding", axis)
         return Scattering(kernel, stride, dilation, padding, padding - self.at("output_padding", axis))
 
     def way_back(self, passage: Passage) -> Way | None:
         """The convolution with the same parameters, if it restores the size."""
+        from convarith.layers.ways_back import Way
+
         back = self.back(passage.before[1:])
         shape = (1, *passage.after)
         try:
@@ -524,4 +533,6 @@ def made_even(layer: ConvTranspose) -> ConvTranspose:
 
 
 def _crop(sides: Sequence[tuple[int, int]]) -> Layer:
+    from convarith.layers.padding import Pad
+
     return Pad(padding=tuple(sides), ndim=len(sides))

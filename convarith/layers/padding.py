@@ -1,16 +1,20 @@
 """Padding as a separate layer, and its inverse, the crop."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from convarith.errors import ParameterError, ShapeError
 from convarith.layers.base import Layer, SpatialLayer
-from convarith.layers.reads import Reads, Scattering, Window
-from convarith.layers.ways_back import Passage, Way
 from convarith.layers.window import PADDING_MODES, Padding
 from convarith.sizes.normalise import counted, integer, nearest, side, times
 from convarith.sizes.rules import AxisRule, FloorRule
+
+if TYPE_CHECKING:
+    from convarith.layers.reads import Reads, Scattering
+    from convarith.layers.ways_back import Passage, Way
 
 CLASS_OF_MODE = dict(zip(PADDING_MODES, ("ZeroPad", "ReflectionPad", "ReplicationPad", "CircularPad"), strict=True))
 
@@ -167,6 +171,8 @@ class Pad(SpatialLayer):
 
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
         """A window with one tap over the padded input."""
+        from convarith.layers.reads import Window
+
         before, after = self.pads(axis)
         return Window(before=before, after=after, mode=self.mode)
 
@@ -177,10 +183,14 @@ class Pad(SpatialLayer):
 
     def scattering(self, axis: int) -> Scattering | None:
         """Every position is read once."""
+        from convarith.layers.reads import Scattering
+
         return Scattering(1, 1, 1, *self.pads(axis))
 
     def way_back(self, passage: Passage) -> Way | None:
         """The same as `back`: it does not depend on the input size."""
+        from convarith.layers.ways_back import Way
+
         return Way.exact(*self.back(passage.before[1:]))
 
     def letters(self, axis: int) -> dict[str, int]:

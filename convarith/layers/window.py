@@ -1,11 +1,15 @@
 """The common base of layers with a sliding window: convolutions, pools and blocks."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from convarith.layers.base import SpatialLayer
-from convarith.layers.reads import Reads, Scattering, Window
 from convarith.sizes.normalise import Ints
+
+if TYPE_CHECKING:
+    from convarith.layers.reads import Reads, Scattering
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -43,6 +47,8 @@ class WindowLayer(SpatialLayer):
 
     def reads(self, axis: int, size: int, output: int, ndim: int = 1) -> Reads | None:
         """A window over the padded input."""
+        from convarith.layers.reads import Window
+
         before, after = self.pads(axis)
         return Window(
             size=self.at("kernel_size", axis), stride=self.at("stride", axis), dilation=self.at("dilation", axis),
@@ -51,6 +57,8 @@ class WindowLayer(SpatialLayer):
 
     def scattering(self, axis: int) -> Scattering | None:
         """In the gradient, every output adds to the inputs of its window."""
+        from convarith.layers.reads import Scattering
+
         kernel, stride, dilation = (self.at(name, axis) for name in ("kernel_size", "stride", "dilation"))
         return Scattering(kernel, stride, dilation, *self.pads(axis))
 
