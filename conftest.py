@@ -24,6 +24,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Share a run of all files between two processes, unless -n or --pdb says otherwise."""
+    everywhere = config.args_source is not pytest.Config.ArgsSource.ARGS and not hasattr(config, "workerinput")
+    if everywhere and config.pluginmanager.hasplugin("xdist") and config.option.numprocesses is None:
+        config.option.numprocesses = 0 if config.option.usepdb else 2
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Decide what is asked for."""
     chosen = config.args_source is pytest.Config.ArgsSource.ARGS or config.option.markexpr

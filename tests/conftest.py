@@ -1,6 +1,6 @@
 """What every test shares: the hypothesis profiles, torch, and the switch that rewrites golden files.
 
-How many random examples a law is tried on: all of them with `--all` or where a file is named, a fifth in a quick check.
+How many random examples a law is tried on: all of them with `--all` or where a file is named, a tenth in a quick check.
 """
 
 import os
@@ -15,7 +15,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 collect_ignore = ["benchmarks", *(f"mutation/{name}.py" for name in ("run", "mutants", "tracing", "killing"))]
 
-QUICK = 5
+QUICK = 10
 """A quick check tries a law on so many times fewer examples."""
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from support.command_line import Cli, assert_refused, schema_of
 
+pytestmark = pytest.mark.slow
+
 Image = pytest.importorskip("PIL.Image", reason="reads pictures back with Pillow, which is not installed")
 
 SCHEMAS = {name: schema_of(name) for name in ("animate", "gallery")}

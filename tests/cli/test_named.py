@@ -24,6 +24,8 @@ from support.command_line import Cli, document_of, environment_with
 import convarith as ca
 from convarith.subject import network_of, subject_of
 
+pytestmark = pytest.mark.slow
+
 LAYER = "ConvTranspose2d(3, 3, 4, stride=2, padding=1)"
 NETWORK = f"{LAYER}; ReLU()"
 

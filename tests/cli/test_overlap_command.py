@@ -23,6 +23,8 @@ from support.command_line import Cli, assert_refused, schema_of
 
 import convarith as ca
 
+pytestmark = pytest.mark.slow
+
 UP = "ConvTranspose2d(8, 4, 3, stride=2, padding=1, output_padding=1)"
 STACK = "ConvTranspose2d(16, 8, 3, 2); ReLU(); ConvTranspose2d(8, 4, 3, 2); ReLU(); ConvTranspose2d(4, 1, 4, 2)"
 UNET = (

@@ -25,6 +25,8 @@ from support.command_line import Cli, assert_refused, environment_with, run_here
 
 import convarith as ca
 
+pytestmark = pytest.mark.slow
+
 pty = pytest.importorskip("pty", reason="needs pseudo-terminals")
 
 QUESTION = ["shape", "-k", "3", "-s", "2", "-i", "28"]

@@ -19,6 +19,8 @@ pytest.importorskip("skimage", reason="measures with scikit-image, which is not 
 
 from convarith_gallery.autoencoders.recipe import read_recipe
 
+pytestmark = pytest.mark.slow
+
 pytestmark = pytest.mark.usefixtures("torch")
 
 

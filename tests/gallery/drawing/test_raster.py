@@ -28,6 +28,8 @@ from support.random_films import films
 
 from convarith.errors import ParameterError
 
+pytestmark = pytest.mark.slow
+
 LIGHT = THEMES["light"]
 scales = st.sampled_from((1, 2, 3))
 themes = st.sampled_from(tuple(THEMES.values()))

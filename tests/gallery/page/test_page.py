@@ -24,6 +24,8 @@ from support.exhibits import EXHIBITS, HOSTILE, exhibit, window_film
 
 from convarith.errors import ConvarithError, ParameterError
 
+pytestmark = pytest.mark.slow
+
 VOID = {"meta", "link", "input"}
 PICTURES = {"slanted": ["slanted.svg", "more/a b#1 ö.gif"]}
 FILES = gallery_files(EXHIBITS, PICTURES)

@@ -29,6 +29,8 @@ from convarith_gallery.views.subject import Subject
 
 import convarith as ca
 
+pytestmark = pytest.mark.slow
+
 CASES = 40
 """The number of random layers for each law."""
 

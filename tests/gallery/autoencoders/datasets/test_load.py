@@ -29,6 +29,8 @@ from convarith_gallery.autoencoders.datasets.clouds import CLOUDS, cloud
 
 from convarith.errors import ConvarithError
 
+pytestmark = pytest.mark.slow
+
 SHAPES = {
     "train-images-idx3-ubyte": (6, 28, 28), "train-labels-idx1-ubyte": (6,),
     "t10k-images-idx3-ubyte": (2, 28, 28), "t10k-labels-idx1-ubyte": (2,),

@@ -41,6 +41,8 @@ from torch.distributions import MultivariateNormal
 
 from convarith.errors import ConvarithError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("count", [1, 5, 40])
 def test_pca_is_scikit_learns(count: int) -> None:

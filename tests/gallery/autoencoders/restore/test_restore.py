@@ -32,7 +32,7 @@ from convarith_gallery.autoencoders.restore.restoring import restore
 from convarith_gallery.autoencoders.restore.tiling import Tiling
 from torch import nn
 
-pytestmark = pytest.mark.usefixtures("torch")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("torch")]
 
 RANDOM = np.random.default_rng(0)
 CPU = torch.device("cpu")

@@ -21,6 +21,8 @@ from torch import Tensor, nn
 
 from convarith.errors import ShapeError
 
+pytestmark = pytest.mark.slow
+
 TINY = SIZES["tiny"]
 
 NETWORKS = {

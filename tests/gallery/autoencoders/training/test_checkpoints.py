@@ -22,6 +22,8 @@ from convarith_gallery.autoencoders.training.checkpoints import BEFORE, LAST, Ch
 
 from convarith.errors import ConvarithError
 
+pytestmark = pytest.mark.slow
+
 
 def checkpoint(step: int) -> Checkpoint:
     torch.manual_seed(step)
