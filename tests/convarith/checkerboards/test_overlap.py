@@ -38,6 +38,8 @@ from convarith.checkerboards.overlap import Overlap
 from convarith.layers.base import Layer
 from convarith.layers.registry import build
 
+pytestmark = pytest.mark.slow
+
 STACKS = 10
 """One random stack for this many random layers: --random-overlaps 50000 tries 5000 stacks."""
 

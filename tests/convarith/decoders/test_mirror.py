@@ -34,6 +34,8 @@ import convarith as ca
 from convarith.decoders.inverses import STRATEGIES
 from convarith.pytorch import to_module
 
+pytestmark = pytest.mark.slow
+
 REFUSALS = (RuntimeError, ValueError, TypeError, NotImplementedError, IndexError)
 DEEP = "Conv2d(1, 32, 5); ReLU(); Conv2d(32, 32, 5); ReLU(); Conv2d(32, 32, 4, stride=2); ReLU(); "
 DEEP += "Conv2d(32, 32, 3, stride=2); ReLU(); Conv2d(32, {latent}, 4)"

@@ -36,6 +36,8 @@ import convarith as ca
 from convarith.layers.base import Layer
 from convarith.layers.registry import all_names, build, resolve
 
+pytestmark = pytest.mark.slow
+
 LEFT_OUT = {
     "MaxPool": {"return_indices"},
     "AdaptiveMaxPool": {"return_indices"},
