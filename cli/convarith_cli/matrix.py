@@ -303,7 +303,7 @@ def _letters(question: Question, dense: Any) -> list[Block]:
 
 
 def _numbers(question: Question, dense: Any, x: Any, y: Any) -> list[Block]:
-    """The matrix, with dots where there is no tap, below the flattened input; the product is on its right."""
+    """The matrix below the flattened input, with the product on its right; a dot marks an entry without a tap."""
     places = _places(question)
     cells = [
         [_number(value) if (row, column) in places else "." for column, value in enumerate(line)]

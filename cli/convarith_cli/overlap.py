@@ -278,7 +278,7 @@ def _weighted(ranking: Ranking | None) -> list[Block]:
         blocks.append("No layer with weights has a stride above 1, so the weights make no pattern.")
     lines = [(name, why) for name, why in ranking.missing.items()]
     if lines:
-        blocks += ["Layers for which there are no weights:", Facts(lines)]
+        blocks += ["Layers without weights:", Facts(lines)]
     if ranking.unused:
         blocks.append(f"Weights that belong to none of the layers: {', '.join(ranking.unused)}.")
     return blocks

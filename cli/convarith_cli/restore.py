@@ -57,7 +57,7 @@ def restore(
     """Restore or enlarge a picture with a trained model.
 
     The picture may have any size, grey or colour, with 8 or 16 bits per channel; transparency is kept. It is processed
-    in pieces that overlap by the model's receptive field, so that there are no seams and little memory is needed.
+    in pieces that overlap by the model's receptive field, which avoids seams and saves memory.
     """
     from convarith_gallery.autoencoders.requirements import require
 

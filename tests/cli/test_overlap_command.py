@@ -112,7 +112,7 @@ def test_a_checkpoint_beside_the_network(name: str, cli: Cli, torch: ModuleType,
     assert weights["unused"] == ["more.weight"]
     text = cli("overlap", str(network), "--weights", str(path)).out
     assert "strongest first" in text
-    assert "Layers for which there are no weights:" in text
+    assert "Layers without weights:" in text
     assert "Weights that belong to none of the layers: more.weight." in text
 
 
